@@ -1,0 +1,136 @@
+"""What can go wrong, as data with a sentence.
+
+    GuardError
+    ├── ConfigError (ValueError)            a setting is wrong; raised while the graph is being built
+    │   └── InvalidAmount                   a limit, price or usage figure is not one
+    └── GuardRuntimeError (RuntimeError)    a run may not go on; LangGraph's retry policy leaves these alone
+        ├── BudgetExceeded                  a limit would be passed; nothing was spent
+        ├── PriceUnknown                    a USD limit stands, and what the model costs is not known
+        ├── IdentityMissing                 a limit is per user (or tenant, …) and nobody said which
+        ├── ReservationConflict             a reservation id was used again for something else
+        └── BudgetUnavailable               the ledger did not answer; fails closed
+
+Messages name the field, the kind or size of the value, and the limit. They never quote contents or ids of people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+class GuardError(Exception):
+    """The root: catch this to catch everything the pack raises by itself."""
+
+
+class ConfigError(GuardError, ValueError):
+    """A setting is wrong. `field` names it."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[str, str]]:
+        return type(self), (self.field, self.problem)
+
+
+class InvalidAmount(ConfigError):
+    """A figure is negative, not finite, too large for exact arithmetic, or not a number at all."""
+
+
+class GuardRuntimeError(GuardError, RuntimeError):
+    """A run may not go on. A `RuntimeError`, so LangGraph's default retry policy does not try again."""
+
+
+@dataclass(eq=False)
+class _Record(GuardRuntimeError):
+    """An error whose fields are its arguments, so it pickles."""
+
+    def __post_init__(self) -> None:
+        self.args = tuple(getattr(self, field.name) for field in fields(self))
+
+
+@dataclass(eq=False)
+class BudgetExceeded(_Record):
+    """A limit would be passed; the call was not made and nothing was written.
+
+    Amounts are integers in the limit's unit (micro-USD for `usd`); `retry_after` is seconds, `None` when waiting
+    does not help.
+    """
+
+    unit: str
+    scope: str
+    limit: int
+    spent: int
+    reserved: int
+    requested: int
+    window: str | None = None
+    retry_after: float | None = None
+    turn: str = ""
+
+    def __str__(self) -> str:
+        period = f" in this {self.window}" if self.window else ""
+        again = "" if self.retry_after is None else f"; room again in {self.retry_after:.0f} s"
+        return (
+            f"{show(self.unit, self.spent)} of {show(self.unit, self.limit)} spent per {self.scope}{period}"
+            f" ({show(self.unit, self.reserved)} held), {show(self.unit, self.requested)} more asked for{again}"
+        )
+
+
+@dataclass(eq=False)
+class PriceUnknown(_Record):
+    """A USD limit stands and the model has no price. Give one with `prices=`."""
+
+    model: str
+    provider: str | None = None
+
+    def __str__(self) -> str:
+        of = f" of provider {self.provider!r}" if self.provider else ""
+        return (
+            f"no price is known for model {self.model!r}{of}, and a usd limit is set:"
+            " pass prices={model: Price(input=…, output=…)} or drop the usd limits"
+        )
+
+
+@dataclass(eq=False)
+class IdentityMissing(_Record):
+    """A limit counts per `scope`, and this run does not say whose it is."""
+
+    scope: str
+    looked_in: str = ""
+
+    def __str__(self) -> str:
+        where = f" (looked in {self.looked_in})" if self.looked_in else ""
+        return f"a limit is set per {self.scope}, and this run names no {self.scope}{where}"
+
+
+@dataclass(eq=False)
+class ReservationConflict(_Record):
+    """A reservation id came back with other amounts, or after it was closed in another way."""
+
+    id: str
+    state: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"reservation {self.id} is {self.state}; it cannot be {self.wanted}"
+
+
+@dataclass(eq=False)
+class BudgetUnavailable(_Record):
+    """The ledger did not answer in time. No call was made."""
+
+    backend: str
+    waited: float = 0.0
+
+    def __str__(self) -> str:
+        return f"the budget ledger ({self.backend}) did not answer within {self.waited:.1f} s"
+
+
+def show(unit: str, amount: int) -> str:
+    """An amount for people: `0.0493 USD`, `1200 tokens`. Micro-USD become USD without rounding."""
+    if unit != "usd":
+        return f"{amount} {unit.replace('_', ' ')}"
+    whole, micro = divmod(abs(amount), 1_000_000)
+    digits = f"{micro:06d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if amount < 0 else ''}{whole}.{digits} USD"

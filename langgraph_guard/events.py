@@ -1,0 +1,56 @@
+"""What the guards say while they work: one versioned schema, and `emit`, which is a no-op until someone listens.
+
+An event is a name from `SCHEMA` and a flat dict of its attributes. Names and values are of low cardinality and hold
+figures, field names and ids that the pack made; never contents, never who somebody is. Listeners run inline, in the
+order in which they came; one that fails is ignored, because nothing that watches a run may stop it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+VERSION: Final = 1
+
+# Adding a name or an attribute is compatible; to rename or remove one, raise VERSION. Pinned by tests/test_events.py.
+SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
+    "budget.verdict": ("guard", "route", "unit", "scope", "window", "limit", "spent", "reserved"),
+    "budget.reserved": ("guard", "reservation", "model", "provider", "usd", "tokens", "capped"),
+    "budget.settled": ("guard", "reservation", "model", "provider", "usd", "tokens", "outcome", "overrun"),
+    "budget.released": ("guard", "reservation", "outcome"),
+    "budget.denied": ("guard", "unit", "scope", "window", "limit", "spent", "reserved", "requested", "retry_after"),
+    "budget.waited": ("guard", "unit", "scope", "window", "seconds"),
+    "run.finished": ("guard", "status", "closed_calls", "by_model"),
+}
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+
+_listeners: tuple[Listener, ...] = ()
+_log = logging.getLogger(__name__)
+
+
+def emit(name: str, **attributes: Any) -> None:
+    """Tell the listeners. Costs well under a microsecond while there are none."""
+    for listener in _listeners:
+        try:
+            listener(name, attributes)
+        except Exception:
+            _log.warning("a listener failed on %s", name, exc_info=True)
+
+
+def listening() -> bool:
+    """Whether anyone listens: ask before computing something only an event needs."""
+    return bool(_listeners)
+
+
+def subscribe(listener: Listener) -> Callable[[], None]:
+    """Add a listener; the returned function removes it again."""
+    global _listeners
+    _listeners = (*_listeners, listener)
+
+    def unsubscribe() -> None:
+        global _listeners
+        _listeners = tuple(other for other in _listeners if other is not listener)
+
+    return unsubscribe
