@@ -67,6 +67,7 @@ class BudgetExceeded(_Record):
     window: str | None = None
     retry_after: float | None = None
     turn: str = ""
+    turn_seq: int = 0
 
     def __str__(self) -> str:
         period = f" in this {self.window}" if self.window else ""

@@ -1,0 +1,21 @@
+"""Shared by the threads and tasks of one process; gone when it ends. Checkpointed state re-seeds it."""
+
+from __future__ import annotations
+
+from langgraph_guard.backends.memory.ledger import MemoryLedger
+from langgraph_guard.backends.protocols import Clock, SystemClock
+from langgraph_guard.errors import ConfigError
+
+
+class MemoryBackend:
+    """The embedded default: no server, no file. `tenant` is whose money it is, fixed by the program."""
+
+    def __init__(self, *, tenant: str = "", clock: Clock | None = None) -> None:
+        if not isinstance(tenant, str):
+            raise ConfigError("tenant", f"must be a str, is a {type(tenant).__name__}")
+        self.tenant = tenant
+        self.clock: Clock = clock or SystemClock()
+        self.ledger = MemoryLedger(self.clock)
+
+
+__all__ = ["MemoryBackend", "MemoryLedger"]

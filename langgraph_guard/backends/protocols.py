@@ -1,0 +1,57 @@
+"""What a backend offers, and nothing about how."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from langgraph_guard.policies.ledger import Command, Reply
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Time in seconds since the epoch, and waiting for it. `langgraph_guard.testing.FakeClock` is one."""
+
+    def now(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+    async def asleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@runtime_checkable
+class BudgetLedger(Protocol):
+    """Two-phase accounts shared by everyone who may spend. `policies/ledger.py` has the commands and their rules.
+
+    Each command is atomic and idempotent, so a caller that lost the answer sends it again. Commands of a batch run in
+    order and are not atomic together. Raises `ReservationConflict` for an id used in two ways, `InvalidAmount` for a
+    figure that is none, `BudgetUnavailable` when there is no answer; after each of them nothing was written.
+    """
+
+    def execute(self, commands: Sequence[Command]) -> list[Reply]: ...
+    async def aexecute(self, commands: Sequence[Command]) -> list[Reply]: ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """One place that workers share, seen by one tenant."""
+
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def ledger(self) -> BudgetLedger: ...

@@ -1,0 +1,214 @@
+"""The budget in a graph: the gate before the model, and the doors to the meter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.managed import RemainingSteps
+
+from langgraph_guard.backends.protocols import Backend, BudgetLedger
+from langgraph_guard.errors import ConfigError
+from langgraph_guard.events import emit
+from langgraph_guard.flow import arun, run
+from langgraph_guard.nodes import verdicts
+from langgraph_guard.nodes.callback import BudgetCallback
+from langgraph_guard.nodes.guard import Guard, MessagesView, NodeFlow, Update, in_config, messages_of, path_map, read
+from langgraph_guard.nodes.identity import Identify
+from langgraph_guard.nodes.metering import Meter
+from langgraph_guard.nodes.metering import usage as usage_of
+from langgraph_guard.nodes.model import MIN_OUTPUT, meter_model
+from langgraph_guard.nodes.runs import Run
+from langgraph_guard.nodes.track import Tracker
+from langgraph_guard.nodes.turn import Entrance, enter
+from langgraph_guard.policies.budget import Budget, Identity, Limit, Standing, standing, tightest, used_up
+from langgraph_guard.policies.calls import named_account
+from langgraph_guard.policies.ledger import Balance, Read
+from langgraph_guard.policies.turns import must_land, passed
+from langgraph_guard.prices import Price, PriceBook, price_book
+from langgraph_guard.tokens import TokenCounter, estimate_tokens
+
+
+class BudgetView(MessagesView):
+    """What the gate reads: how far LangGraph's own recursion limit is, too."""
+
+    guard_remaining_steps: RemainingSteps
+
+
+class BudgetCheckNode(Guard):
+    """The gate of a budget: it reads state and ledger and writes a verdict. `.route` says `ok`, `warn` or `exceeded`.
+
+    The gate spends nothing and holds nothing. The hard bound is the meter's: give your models through `.model`, wrap
+    the nodes that call them with `.track`, or pass `.callback()` to a run for models that you cannot wrap.
+
+    `backend`: where the ledger is; everyone on the same one shares the limits. `identity`: from a run's config to ids by
+    scope (`{"user": "42"}`); by default the server's authenticated user, then the runtime context, then `configurable`.
+    `prices`: a table of `Price` by model, or a `PriceBook`; by default genai-prices. `count`: tokens of a prompt.
+    Raises `ConfigError` for settings that cannot work together.
+    """
+
+    passing: ClassVar[tuple[str, ...]] = ("ok", "warn")
+    stopping: ClassVar[tuple[str, ...]] = ("exceeded",)
+
+    def __init__(
+        self,
+        budget: Budget,
+        backend: Backend,
+        *,
+        name: str = "budget",
+        identity: Identify | None = None,
+        prices: dict[str, Price] | PriceBook | None = None,
+        count: TokenCounter = estimate_tokens,
+        messages_key: str = "messages",
+    ) -> None:
+        super().__init__(name, messages_key, BudgetView)
+        _check(budget, backend, identity)
+        self.budget = budget
+        self._meter = Meter(name, budget, backend, price_book(prices), count, identity)
+        self._callback = BudgetCallback(self._meter)
+        self._tracker = Tracker(self._meter, self._callback, messages_key)
+
+    # The gate
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
+        return run(self._check(input, in_config(config)), self._ledger.execute)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
+        return await arun(self._check(input, in_config(config)), self._ledger.aexecute)
+
+    def __call__(self, state: BudgetView) -> Update:
+        return self.invoke(state)
+
+    def after_model(self, state: MessagesView) -> Literal["tools", "end", "exceeded"]:
+        """Where to go from a tracked model node: to the tools it calls, to the end, or `exceeded` after a denial."""
+        messages = messages_of(state, self.messages_key)
+        if verdicts.halted(state, messages):
+            return "exceeded"
+        last = messages[-1] if messages else None
+        return "tools" if isinstance(last, AIMessage) and last.tool_calls else "end"
+
+    def paths(self, **targets: str) -> dict[str, str]:
+        """The path map of `route` (`ok`, `warn`, `exceeded`) or, when it names them, of `after_model` (`tools`, `end`,
+        `exceeded`). `warn` goes where `ok` goes unless it has a target. Raises `ConfigError` for a word without one.
+        """
+        if targets.keys() & {"tools", "end"}:
+            return path_map(f"{self.name}.after_model", (), ("tools", "end", "exceeded"), targets)
+        return super().paths(**targets)
+
+    # The meter
+
+    def model(
+        self,
+        llm: BaseChatModel | Runnable[LanguageModelInput, Any],
+        *,
+        landing: bool = False,
+        min_output: int = MIN_OUTPUT,
+    ) -> Any:
+        """`llm`, held to this budget: each call reserves, is capped to what was reserved, and settles what it cost.
+
+        `llm` is a chat model or built around one (`bind_tools`, `with_structured_output`, `with_retry`,
+        `with_fallbacks`, a prompt piped into it); what comes back is used like it. `landing`: its calls may use what
+        the budget keeps aside for the closing answer. `min_output`: refuse a call that has room for fewer output tokens.
+        Raises `PriceUnknown` at once when a usd limit stands and the model has no price.
+        """
+        if isinstance(min_output, bool) or not isinstance(min_output, int) or min_output < 1:
+            raise ConfigError("min_output", "must be a number of tokens, 1 or more")
+        self._meter.has_landing = self._meter.has_landing or landing
+        return meter_model(llm, self._meter, landing=landing, min_output=min_output)
+
+    def track(self, node: Callable[..., Any] | Runnable[Any, Any]) -> Any:
+        """`node`, watched: a denial inside becomes a verdict instead of an exception, usage goes to state, and models
+        and tools in it that nobody wrapped are metered, without a cap (one call may pass the limit by its answer).
+
+        Takes sync and async functions and Runnables, and keeps their signature and annotations.
+        """
+        return self._tracker.wrap(node)
+
+    def callback(self) -> BudgetCallback:
+        """A handler for `config={"callbacks": […]}` that meters a whole run, subgraphs and tools included.
+
+        Denials are exceptions: the run ends with `BudgetExceeded`.
+        """
+        return self._callback
+
+    # How it decides
+
+    @property
+    def _ledger(self) -> BudgetLedger:
+        return self._meter.backend.ledger
+
+    def _check(self, state: Any, config: RunnableConfig) -> NodeFlow:
+        run = self._meter.run_of(config)
+        who = self._meter.who(config, run)
+        entrance = enter(self._meter, state, config, run, who, self.messages_key)
+        limits = tuple(limit for limit in self.budget.limits if limit.in_ledger)
+        accounts = tuple(named_account(limit, who) for limit in limits)
+        *_, balances, used = yield [*entrance.commands, Read(accounts), Read(entrance.counters)]
+        standings = self._standings(entrance, dict(zip(limits, balances, strict=True)))
+        messages = messages_of(state, self.messages_key)
+        verdict = self._verdict(standings, run, entrance, read(state, "guard_remaining_steps"), messages)
+        update = verdicts.update(state, self.name, verdict, entrance.turn, self._meter.now_ms())
+        usage = usage_of(entrance.counters, used, entrance.turn)
+        if usage != (read(state, "guard_usage") or {}):
+            update["guard_usage"] = usage
+        self._say(verdict)
+        return {**update, "guard_turn": entrance.turn}
+
+    def _standings(self, entrance: Entrance, balances: dict[Limit, Balance]) -> list[Standing]:
+        aside = self._meter.has_landing
+        found = [standing(self.budget, limit, balance, aside=aside) for limit, balance in balances.items()]
+        for limit in self.budget.of(per="turn"):
+            if limit.unit in ("steps", "seconds"):
+                used = entrance.turn["steps" if limit.unit == "steps" else "active_ms"]
+                found.append(Standing(limit, limit.amount, used))
+        return found
+
+    def _verdict(
+        self, standings: list[Standing], run: Run | None, entrance: Entrance, remaining: int | None, messages: list[Any]
+    ) -> verdicts.Verdict:
+        if run is not None and run.denied is not None:
+            return verdicts.denied(run.denied)
+        over = used_up(standings) or self._too_long(messages)
+        if over is not None:
+            return verdicts.of("exceeded", over)
+        if must_land(entrance.turn, remaining):
+            return verdicts.landing(entrance.turn, remaining or 0)
+        near = tightest(standings, self.budget.warn_at)
+        return verdicts.of("warn", near) if near is not None else verdicts.OK
+
+    def _too_long(self, messages: list[Any]) -> Standing | None:
+        """The per-call limit that the messages alone would pass, so that they need not reach the model."""
+        for limit in self.budget.of(unit="tokens", per="call"):
+            read_tokens = self._meter.count(messages)
+            if read_tokens > limit.amount:
+                return Standing(limit, limit.amount, read_tokens)
+        return None
+
+    def _say(self, verdict: verdicts.Verdict) -> None:
+        if verdict.route != "ok":
+            facts = verdict.facts
+            emit(
+                "budget.verdict",
+                guard=self.name,
+                route=verdict.route,
+                unit=facts.get("unit"),
+                scope=facts.get("scope"),
+                window=facts.get("window"),
+                limit=facts.get("limit"),
+                spent=facts.get("spent"),
+                reserved=facts.get("reserved"),
+            )
+
+
+def _check(budget: object, backend: object, identity: object) -> None:
+    if not isinstance(budget, Budget):
+        raise ConfigError("budget", f"must be a Budget, is a {type(budget).__name__}")
+    if not isinstance(backend, Backend):
+        raise ConfigError("backend", f"must be a backend such as MemoryBackend(), is a {type(backend).__name__}")
+    if identity is not None and not callable(identity):
+        raise ConfigError("identity", f"must be callable, is a {type(identity).__name__}")
+    if budget.of(per="tenant") and not backend.tenant:
+        raise ConfigError("per", "a limit counts per tenant: give the backend a tenant=")

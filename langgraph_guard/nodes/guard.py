@@ -1,0 +1,129 @@
+"""What every guard node is: a `Runnable` that writes a verdict, and a router that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from types import MethodType
+from typing import Any, ClassVar, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+from typing_extensions import TypedDict
+
+from langgraph_guard.errors import ConfigError
+from langgraph_guard.state import GuardState
+
+Update = dict[str, Any]
+NodeFlow = Generator[Sequence[Any], list[Any], Update]
+
+OURS = "lc_source"
+"""The `additional_kwargs` key of messages that no person wrote: summaries, nudges. LangChain's own word."""
+
+
+class MessagesView(GuardState):
+    """The state that a guard reads: its own keys, and the host's messages with whatever reducer they have."""
+
+    messages: list[BaseMessage]
+
+
+class Guard(Runnable[Any, Update]):
+    """A guard as a graph node. Routes are the words of `passing` and `stopping`; the verdict is written to state.
+
+    Sync and async without a thread hop. Its keys join the graph's channels by themselves.
+    """
+
+    passing: ClassVar[tuple[str, ...]] = ("ok",)
+    stopping: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, name: str, messages_key: str = "messages", schema: type = MessagesView) -> None:
+        if not isinstance(name, str) or not name:
+            raise ConfigError("name", "must be a non-empty str")
+        self.name = name
+        self.messages_key = messages_key
+        if messages_key != "messages":
+            schema = _renamed(schema, messages_key)
+        declare(self, schema)
+
+    def __call__(self, state: MessagesView) -> Update:
+        return self.invoke(state)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
+        raise NotImplementedError
+
+    def route(self, state: GuardState) -> str:
+        """The word that this guard last wrote. For `add_conditional_edges`."""
+        verdict = (read(state, "guard_verdicts") or {}).get(self.name)
+        return cast(str, verdict["route"]) if verdict else self.passing[0]
+
+    def paths(self, **targets: str) -> dict[str, str]:
+        """The path map of `route`: a node for each word. Words of a passing verdict default to the first one's target.
+
+        Raises `ConfigError` for an unknown word, and for a word that has no target.
+        """
+        return path_map(self.name, self.passing, self.stopping, targets)
+
+
+def path_map(guard: str, passing: Sequence[str], stopping: Sequence[str], targets: Mapping[str, str]) -> dict[str, str]:
+    words = (*passing, *stopping)
+    for word, target in targets.items():
+        if word not in words:
+            raise ConfigError("paths", f"{guard} has no route {word!r}; its routes are {', '.join(words)}")
+        if not isinstance(target, str) or not target:
+            raise ConfigError(f"paths({word}=…)", f"must name a node, is a {type(target).__name__}")
+    first = next((targets[word] for word in passing if word in targets), None)
+    missing = [word for word in (*passing[:1], *stopping) if word not in targets and (word in stopping or not first)]
+    if missing:
+        raise ConfigError("paths", f"{guard} may route to {', '.join(missing)}: give it a target")
+    return {**{word: cast(str, first) for word in passing}, **targets}
+
+
+def declare(node: Any, schema: type) -> None:
+    """Make `add_node` read `schema` as the input of `node`, although its class was written for another."""
+
+    def call(self: Any, state: Any) -> Any:
+        return self.invoke(state)
+
+    call.__annotations__ = {"state": schema}
+    node.__call__ = MethodType(call, node)
+
+
+def read(state: Any, key: str) -> Any:
+    """A key of a state that is a dict, a dataclass or a Pydantic model; `None` when it is not there."""
+    return state.get(key) if isinstance(state, Mapping) else getattr(state, key, None)
+
+
+def messages_of(state: Any, key: str = "messages") -> list[BaseMessage]:
+    found = read(state, key)
+    return [each for each in found if isinstance(each, BaseMessage)] if isinstance(found, list | tuple) else []
+
+
+def opener(messages: Sequence[BaseMessage]) -> str | None:
+    """The id of the newest message that a person wrote; its place stands in for an id that is missing."""
+    for at in range(len(messages) - 1, -1, -1):
+        message = messages[at]
+        if isinstance(message, HumanMessage) and not message.additional_kwargs.get(OURS):
+            return message.id or f"human-{at}"
+    return None
+
+
+def open_calls(messages: Sequence[BaseMessage]) -> list[Any]:
+    """The tool calls of the last AI message that have no answer yet."""
+    answered: set[str] = set()
+    for message in reversed(messages):
+        if isinstance(message, AIMessage):
+            return [call for call in message.tool_calls if call["id"] not in answered]
+        answered.add(getattr(message, "tool_call_id", ""))
+    return []
+
+
+def in_config(config: RunnableConfig | None) -> RunnableConfig:
+    return ensure_config(config)
+
+
+def _renamed(schema: type, key: str) -> type:
+    hints: dict[str, Any] = {**schema.__annotations__}
+    for base in schema.__mro__:
+        hints = {**getattr(base, "__annotations__", {}), **hints}
+    hints[key] = hints.pop("messages")
+    make: Callable[..., type] = TypedDict
+    return make(schema.__name__, hints, total=False)

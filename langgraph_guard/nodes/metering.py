@@ -1,0 +1,318 @@
+"""The hard bound: reserve the most that a call can cost, make it with a cap, settle what it did cost.
+
+`Meter` is what the faces of a budget share: the wrapped model, the callback, the tracked node and the gate. Its flows
+talk to the ledger alone; who makes the call, and how, is the faces' business.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Generator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from langchain_core.runnables import RunnableConfig
+
+from langgraph_guard.backends.protocols import Backend
+from langgraph_guard.errors import BudgetExceeded, GuardError, GuardRuntimeError, PriceUnknown
+from langgraph_guard.events import emit
+from langgraph_guard.nodes.identity import Identify, checked, identify
+from langgraph_guard.nodes.runs import Run, Runs
+from langgraph_guard.policies.budget import LEDGER_UNITS, Budget, Identity, meters, nap
+from langgraph_guard.policies.calls import Ask, Call, denial, plan, plan_tool_call
+from langgraph_guard.policies.ledger import (
+    TURN,
+    Account,
+    Balance,
+    Closed,
+    Command,
+    Denied,
+    Granted,
+    Read,
+    Release,
+    Reply,
+    Reserve,
+    Settle,
+    Wait,
+)
+from langgraph_guard.policies.outcomes import Outcome
+from langgraph_guard.prices import PriceBook, Rates, Usage
+from langgraph_guard.tokens import TokenCounter
+
+_log = logging.getLogger(__name__)
+
+LedgerFlow = Generator[Sequence[Command], list[Reply], Any]
+
+IN_A_GRAPH: Final = ("call", "turn", "session", "tenant", "global")
+"""Scopes that need no identity callable: the rest is who somebody is."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """What happened to a budget within one tracked node."""
+
+    metered: bool = False
+    denied: BudgetExceeded | None = None
+
+
+metering: ContextVar[frozenset[str]] = ContextVar("langgraph_guard_metering", default=frozenset())
+"""The budgets that hold a reservation for the model call that is being made: inner meters of theirs abstain."""
+
+scopes: ContextVar[Mapping[str, Scope]] = ContextVar("langgraph_guard_scopes", default={})  # noqa: B039 - never mutated
+"""The tracked nodes around the current call, by budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """Which model, as the price book asks for it."""
+
+    name: str
+    provider: str | None = None
+    tier: str | None = None
+
+
+@dataclass(slots=True)
+class Held:
+    """A reservation under way. `cap` is the output limit to send; `timeout` the seconds that are left."""
+
+    id: str
+    model: ModelRef
+    ask: Ask | None = None
+    cap: int | None = None
+    timeout: float | None = None
+    usage: Usage | None = None
+    cached: bool = False
+    answered_by: ModelRef | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Meter:
+    """One budget on one ledger."""
+
+    def __init__(
+        self, name: str, budget: Budget, backend: Backend, prices: PriceBook, count: TokenCounter, who: Identify | None
+    ) -> None:
+        self.name = name
+        self.budget = budget
+        self.backend = backend
+        self.prices = prices
+        self.count = count
+        self.has_landing = False
+        self.has_usd_limit = bool(budget.of(unit="usd"))
+        self._identify = who
+        self._people = tuple({x.per: None for x in budget.limits if x.per not in IN_A_GRAPH})
+        self._runs = Runs()
+
+    # Where a call belongs
+
+    def now_ms(self) -> int:
+        return int(self.backend.clock.now() * 1_000)
+
+    def run_of(self, config: RunnableConfig) -> Run | None:
+        return self._runs.of(config, self.now_ms())
+
+    def who(self, config: RunnableConfig, run: Run | None) -> Identity:
+        ids = identify(config, self._people) if self._identify is None else self._named(config)
+        return Identity(self.backend.tenant, run.id if run else "", ids)
+
+    def _named(self, config: RunnableConfig) -> dict[str, str]:
+        return {**identify(config, ()), **checked(self._identify(config) if self._identify else {})}
+
+    # What a call may cost
+
+    def rates(self, model: ModelRef) -> Rates | None:
+        """Prices of `model`. Raises `PriceUnknown` when there are none and a usd limit needs them."""
+        now = self.backend.clock.now()
+        rates = self.prices.rates(model.name, model.provider, tier=model.tier, at=now) if model.name else None
+        if rates is None and self.has_usd_limit:
+            raise PriceUnknown(model.name or "(unnamed)", model.provider)
+        return rates
+
+    def check_time(self, config: RunnableConfig, landing: bool, cause: BaseException) -> None:
+        """Raise `BudgetExceeded` from `cause` when the turn's seconds are used up."""
+        run = self.run_of(config)
+        try:
+            self._timeout(run, landing)
+        except BudgetExceeded as error:
+            self.deny(error, run)
+            raise error from cause
+
+    def _timeout(self, run: Run | None, landing: bool) -> float | None:
+        """Seconds that a call may take; `None` without a limit. A landing has a twentieth, 5 s at least."""
+        per_call = [limit.amount for limit in self.budget.of(unit="seconds", per="call")]
+        for limit in self.budget.of(unit="seconds", per="turn"):
+            used = run.active_ms(self.now_ms()) if run and not landing else 0
+            if used >= limit.amount:
+                raise BudgetExceeded("seconds", "turn", limit.amount, used, 0, 0)
+            per_call.append(max(5_000, limit.amount // 20) if landing else limit.amount - used)
+        return min(per_call) / 1_000 if per_call else None
+
+    # Flows
+
+    def admit(self, held: Held, call: Call, config: RunnableConfig) -> LedgerFlow:
+        """Reserve for `call` and complete `held`. Raises `BudgetExceeded`; afterwards nothing is held."""
+        run = self.run_of(config)
+        if run is not None and run.denied is not None and not call.landing:
+            raise self._noted(run.denied)
+        try:
+            rates = self.rates(held.model)
+            who = self.who(config, run)
+            held.ask = plan(self.budget, who, call, rates.worst if rates else None, aside=self.has_landing)
+            held.timeout = self._timeout(run, call.landing)
+            granted = yield from self._reserve(held, run)
+        except BudgetExceeded as error:
+            self.deny(error, run, latch=error.scope != "call" and not call.landing)
+            raise
+        except GuardError:
+            raise
+        except BaseException:
+            yield [Release(held.id)]
+            raise
+        held.cap = held.ask.output_cap(granted)
+        self._scope().metered = True
+        self._say_reserved(held, granted)
+
+    def tool_call(self, config: RunnableConfig) -> LedgerFlow:
+        """Charge one tool call. Raises `BudgetExceeded` when there is no room."""
+        run = self.run_of(config)
+        held = Held(uuid.uuid4().hex, ModelRef(""), plan_tool_call(self.budget, self.who(config, run)))
+        try:
+            yield from self._reserve(held, run)
+        except BudgetExceeded as error:
+            self.deny(error, run)
+            raise
+        yield [Settle(held.id)]
+        self._scope().metered = True
+
+    def settle(self, held: Held, usage: Usage | None, outcome: Outcome) -> LedgerFlow:
+        """Close `held` with what it cost; with the whole reservation when `usage` is unknown."""
+        model = held.answered_by or held.model
+        actual = {} if usage is None else self._actual(held, usage)
+        closed = yield from self._closing([Settle(held.id, actual)])
+        emit(
+            "budget.settled",
+            guard=self.name,
+            reservation=held.id,
+            model=model.name,
+            provider=model.provider,
+            usd=actual.get("usd"),
+            tokens=actual.get("tokens"),
+            outcome=outcome,
+            overrun=dict(closed.overrun) if closed else {},
+        )
+
+    def release(self, held: Held, outcome: Outcome) -> LedgerFlow:
+        yield from self._closing([Release(held.id)])
+        emit("budget.released", guard=self.name, reservation=held.id, outcome=outcome)
+
+    def spent(self, config: RunnableConfig, turn: Mapping[str, Any]) -> LedgerFlow:
+        """What the session and the turn have used: the `guard_usage` of a state update."""
+        who = self.who(config, self.run_of(config))
+        counters = tuple(account for unit in LEDGER_UNITS for account in meters(who, unit))
+        (balances,) = yield [Read(counters)]
+        return usage(counters, cast(tuple[Balance, ...], balances), turn)
+
+    def _reserve(self, held: Held, run: Run | None) -> Generator[Sequence[Command], list[Reply], Granted]:
+        assert held.ask is not None
+        turn = run.turn[0] if run and run.turn else None
+        reserve = Reserve(held.id, held.ask.charges, self.budget.lease, self.budget.orphans, turn)
+        return (yield from self.queue(reserve, held.ask))
+
+    def queue(self, reserve: Reserve, ask: Ask) -> Generator[Sequence[Command], list[Reply], Granted]:
+        """Reserve, waiting for room as long as the limit in the way allows."""
+        waited, tries = 0.0, 0
+        while True:
+            (reply,) = yield [reserve]
+            if isinstance(reply, Granted):
+                return reply
+            assert isinstance(reply, Denied)
+            limit = ask.limit_of(reply.charge)
+            assert limit is not None
+            pause = nap(reply.retry_after, reply.balance.reserved, waited, limit.wait, tries)
+            if pause is None:
+                raise denial(reply, limit)
+            yield [Wait(pause)]
+            emit(
+                "budget.waited", guard=self.name, unit=limit.unit, scope=limit.per, window=limit.window, seconds=pause
+            )
+            waited, tries = waited + pause, tries + 1
+
+    def _closing(self, batch: Sequence[Command]) -> Generator[Sequence[Command], list[Reply], Closed | None]:
+        """Close a reservation. The answer is already there, so a ledger that fails now must not lose it."""
+        try:
+            (reply,) = yield batch
+        except GuardRuntimeError as error:
+            _log.warning("a reservation stays open until its lease ends: %s", error)
+            return None
+        return reply if isinstance(reply, Closed) else None
+
+    # Parts
+
+    def _actual(self, held: Held, usage: Usage) -> dict[str, int]:
+        rates = self._answer_rates(held)
+        actual = {"tokens": usage.total_tokens, "model_calls": 1}
+        return {**actual, "usd": rates.cost(usage)} if rates else actual
+
+    def _answer_rates(self, held: Held) -> Rates | None:
+        """Prices of the model that answered, or of the one that was asked."""
+        now = self.backend.clock.now()
+        for model in (held.answered_by, held.model):
+            rates = model and self.prices.rates(model.name, model.provider, tier=model.tier, at=now)
+            if rates:
+                return rates
+        return None
+
+
+    def deny(self, error: BudgetExceeded, run: Run | None, *, latch: bool = True) -> BudgetExceeded:
+        """Note a denial: in its turn, for the rest of the run, for the node around it, and for who listens."""
+        if run is not None and run.turn is not None and not error.turn:
+            error.turn, error.turn_seq = run.turn
+        if latch and run is not None:
+            run.denied = error
+        emit(
+            "budget.denied",
+            guard=self.name,
+            unit=error.unit,
+            scope=error.scope,
+            window=error.window,
+            limit=error.limit,
+            spent=error.spent,
+            reserved=error.reserved,
+            requested=error.requested,
+            retry_after=error.retry_after,
+        )
+        return self._noted(error)
+
+    def _noted(self, error: BudgetExceeded) -> BudgetExceeded:
+        scope = self._scope()
+        scope.denied = scope.denied or error
+        return error
+
+    def _scope(self) -> Scope:
+        return scopes.get().get(self.name) or Scope()
+
+    def _say_reserved(self, held: Held, granted: Granted) -> None:
+        assert held.ask is not None
+        by_unit = {c.account.unit: a for c, a in zip(held.ask.charges, granted.amounts, strict=True)}
+        emit(
+            "budget.reserved",
+            guard=self.name,
+            reservation=held.id,
+            model=held.model.name,
+            provider=held.model.provider,
+            usd=by_unit.get("usd"),
+            tokens=by_unit.get("tokens"),
+            capped=held.cap is not None and held.cap < held.ask.call.max_output,
+        )
+
+
+def usage(counters: Sequence[Account], balances: Sequence[Balance], turn: Mapping[str, Any]) -> dict[str, Any]:
+    """`guard_usage`: what the ledger has settled for the session and the turn, by unit."""
+    used: dict[str, Any] = {"session": {}, "turn": {}, "turn_id": turn["id"], "turn_seq": turn["seq"]}
+    for account, balance in zip(counters, balances, strict=True):
+        part = "session" if account.scope == "session" and account.window != TURN else "turn"
+        if balance.spent:
+            used[part][account.unit] = balance.spent
+    return used

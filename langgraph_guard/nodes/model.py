@@ -1,0 +1,301 @@
+"""`budget.model(llm)`: a chat model that cannot spend more than it may.
+
+Every call reserves the most that it can cost, sends the output limit that this leaves, and settles what it did cost.
+Anything built around a chat model works: bound tools, structured output, retries, fallbacks. The model inside is what
+is metered, so that each attempt has its own reservation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, cast
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
+from langchain_core.messages.ai import add_usage
+from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import (
+    Runnable,
+    RunnableConfig,
+    RunnableParallel,
+    RunnableSequence,
+    RunnableWithFallbacks,
+    ensure_config,
+)
+from langchain_core.runnables.base import RunnableBindingBase
+
+from langgraph_guard.errors import ConfigError, InvalidAmount
+from langgraph_guard.flow import arun, run, to_the_end
+from langgraph_guard.nodes.metering import Held, LedgerFlow, Meter, ModelRef, metering
+from langgraph_guard.policies.calls import Call
+from langgraph_guard.policies.outcomes import outcome_of
+from langgraph_guard.prices import Usage
+
+DEFAULT_MAX_OUTPUT: Final = 4_096
+"""Output tokens to assume, and to send as the cap, for a model that says nothing of its own."""
+
+MIN_OUTPUT: Final = 256
+"""An answer shorter than this is rarely worth its price: with less room than that, the call is refused."""
+
+CAP_NAMES: Final = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
+TIMEOUT_FIELDS: Final = ("request_timeout", "default_request_timeout", "timeout")
+
+
+class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
+    """A chat model under a budget: sync, async and streaming. Made by `BudgetCheckNode.model`.
+
+    Raises `BudgetExceeded` before the call when there is no room, `PriceUnknown` when a usd limit stands and the model
+    has no price, `IdentityMissing` when a limit's owner is unknown. In each case nothing was sent and nothing written.
+    """
+
+    def __init__(self, bound: BaseChatModel | MeteredModel, meter: Meter, *, landing: bool, min_output: int) -> None:
+        self.bound = bound
+        self.meter = meter
+        self.landing = landing
+        self.min_output = min_output
+        self.llm: BaseChatModel = bound.llm if isinstance(bound, MeteredModel) else bound
+        self.cap_name = next((name for name in CAP_NAMES if name in type(self.llm).model_fields), CAP_NAMES[0])
+        self.takes_timeout = any(name in type(self.llm).model_fields for name in TIMEOUT_FIELDS)
+        self.name = self.llm.get_name()
+
+    @property
+    def profile(self) -> Any:
+        """What the model can do, as LangChain tells it."""
+        return self.llm.profile
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
+        return self._around(self.llm.bind_tools(tools, **kwargs))
+
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
+        return self._around(self.llm.with_structured_output(schema, **kwargs))
+
+    def _around(self, built: Runnable[Any, Any]) -> Runnable[Any, Any]:
+        return replace_models(built, lambda _: self)
+
+    def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
+        with _Metered(self, input, config, kwargs) as call, call.holding():
+            return call.answer(self.bound.invoke(input, call.config, **call.kwargs))
+
+    async def ainvoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        async with _Metered(self, input, config, kwargs) as call:
+            with call.holding():
+                async with asyncio.timeout_at(call.deadline):
+                    return call.answer(await self.bound.ainvoke(input, call.config, **call.kwargs))
+
+    def stream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[AIMessage]:
+        with _Metered(self, input, config, kwargs) as call:
+            chunks = iter(self.bound.stream(input, call.config, **call.kwargs))
+            while (chunk := call.held_next(lambda: next(chunks, None))) is not None:
+                yield call.chunk(chunk)
+            call.finished = True
+
+    async def astream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[AIMessage]:
+        async with _Metered(self, input, config, kwargs) as call:
+            chunks = aiter(self.bound.astream(input, call.config, **call.kwargs))
+            while (chunk := await call.anext(chunks)) is not None:
+                yield call.chunk(chunk)
+            call.finished = True
+
+
+def meter_model(
+    model: Runnable[Any, Any], meter: Meter, *, landing: bool, min_output: int
+) -> Runnable[LanguageModelInput, Any]:
+    """`model` with every chat model in it metered. Raises `ConfigError` when there is none, `PriceUnknown` when one
+    of them names itself, has no price and is under a usd limit."""
+
+    def metered(llm: BaseChatModel | MeteredModel) -> MeteredModel:
+        if isinstance(llm, MeteredModel) and llm.meter is meter and llm.landing == landing:
+            return llm
+        wrapped = MeteredModel(llm, meter, landing=landing, min_output=min_output)
+        if model_ref(wrapped.llm, {}).name:
+            meter.rates(model_ref(wrapped.llm, {}))
+        return wrapped
+
+    return replace_models(model, metered)
+
+
+def replace_models(runnable: Runnable[Any, Any], metered: Callable[[Any], MeteredModel]) -> Runnable[Any, Any]:
+    """`runnable` with `metered(model)` in the place of each chat model that it is built around."""
+    found: list[MeteredModel] = []
+
+    def swap(part: Any) -> Any:
+        match part:
+            case BaseChatModel() | MeteredModel():
+                found.append(metered(part))
+                return found[-1]
+            case RunnableBindingBase():
+                return part.model_copy(update={"bound": swap(part.bound)})
+            case RunnableWithFallbacks():
+                others = [swap(other) for other in part.fallbacks]
+                return part.model_copy(update={"runnable": swap(part.runnable), "fallbacks": others})
+            case RunnableSequence():
+                return RunnableSequence(*(swap(step) for step in part.steps), name=part.name)
+            case RunnableParallel():
+                return RunnableParallel({key: swap(step) for key, step in part.steps__.items()})
+            case _:
+                return part
+
+    swapped: Runnable[Any, Any] = swap(runnable)
+    if not found:
+        raise ConfigError("model", f"must be a chat model, or built around one; is a {type(runnable).__name__}")
+    return swapped
+
+
+class _Metered:
+    """One call: reserved on entry, closed on exit, whatever happens in between."""
+
+    def __init__(
+        self, model: MeteredModel, input: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> None:
+        self.model = model
+        self.meter = model.meter
+        self.config = ensure_config(config)
+        self.kwargs = kwargs
+        self.held = Held(f"{uuid.uuid4().hex}", model_ref(model.llm, kwargs))
+        self.finished = False
+        self.deadline: float | None = None
+        self._input = input
+        self._usage: Any = None
+        self._metadata: dict[str, Any] = {}
+
+    # Sync and async: the same flows
+
+    def __enter__(self) -> _Metered:
+        try:
+            run(self._open(), self.meter.backend.ledger.execute)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        run(self._close(error), self.meter.backend.ledger.execute)
+        self._out_of_time(error)
+
+    async def __aenter__(self) -> _Metered:
+        try:
+            await arun(self._open(), self.meter.backend.ledger.aexecute)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
+        if self.held.timeout is not None:
+            self.deadline = asyncio.get_running_loop().time() + self.held.timeout
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        await to_the_end(arun(self._close(error), self.meter.backend.ledger.aexecute))
+        self._out_of_time(error)
+
+    def _open(self) -> LedgerFlow:
+        yield from self.meter.admit(self.held, self._call(), self.config)
+        self.kwargs = {**self.kwargs, self.model.cap_name: self.held.cap}
+        if self.held.timeout is not None and self.model.takes_timeout and "timeout" not in self.kwargs:
+            self.kwargs["timeout"] = self.held.timeout
+
+    def _close(self, error: BaseException | None) -> LedgerFlow:
+        if self.held.cap is None:  # Nothing was granted, so nothing was sent; a grant on its way is closed for good.
+            yield from self.meter.release(self.held, "not_sent") if self.held.ask else ()
+        elif error is None or (isinstance(error, GeneratorExit) and self.finished):
+            yield from self._settle()
+        elif (outcome := outcome_of(error)) != "uncertain" and self._usage is None:
+            yield from self.meter.release(self.held, outcome)
+        else:
+            yield from self.meter.settle(self.held, None, "uncertain")
+
+    def _settle(self) -> LedgerFlow:
+        if self._usage is not None and self._usage.get("total_cost") == 0:
+            yield from self.meter.release(self.held, "cached")
+            return
+        self.held.answered_by = answered_by(self._metadata, self.held.model)
+        usage = read_usage(self._usage)
+        yield from self.meter.settle(self.held, usage, "unmeasured" if usage is None else "answered")
+
+    def _out_of_time(self, error: BaseException | None) -> None:
+        """A time-out because the turn's seconds ran out is the limit's doing, and says so."""
+        if error is not None and "Timeout" in type(error).__name__:
+            self.meter.check_time(self.config, self.model.landing, error)
+
+    # What the call costs
+
+    def _call(self) -> Call:
+        most = _own_cap(self.model, self.kwargs)
+        tools = self.kwargs.get("tools") or ()
+        read = self.meter.count(_messages(self._input), tools)
+        return Call(read, most, min(most, self.model.min_output), self.model.landing)
+
+    def answer(self, message: AIMessage) -> AIMessage:
+        self._usage = message.usage_metadata
+        self._metadata = message.response_metadata
+        return message
+
+    def chunk(self, chunk: AIMessage) -> AIMessage:
+        if chunk.usage_metadata:
+            self._usage = chunk.usage_metadata if self._usage is None else add_usage(self._usage, chunk.usage_metadata)
+        self._metadata.update(chunk.response_metadata)
+        self.finished = self.finished or getattr(chunk, "chunk_position", None) == "last"
+        return chunk
+
+    # Inner meters of the same budget abstain while this one holds the reservation
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        token = metering.set(metering.get() | {self.meter.name})
+        try:
+            yield
+        finally:
+            metering.reset(token)
+
+    def held_next(self, step: Callable[[], Any]) -> Any:
+        with self.holding():
+            return step()
+
+    async def anext(self, chunks: AsyncIterator[Any]) -> Any:
+        with self.holding():
+            async with asyncio.timeout_at(self.deadline):
+                return await anext(chunks, None)
+
+
+def model_ref(llm: BaseChatModel, kwargs: dict[str, Any]) -> ModelRef:
+    """Which model a call goes to, from what the client tells its tracers."""
+    told = llm._get_ls_params(**kwargs)
+    tier = kwargs.get("service_tier") or getattr(llm, "service_tier", None)
+    name = kwargs.get("model") or told.get("ls_model_name") or ""
+    return ModelRef(name, told.get("ls_provider"), tier if tier in ("flex", "priority") else None)
+
+
+def answered_by(metadata: dict[str, Any], asked: ModelRef) -> ModelRef:
+    """Which model a response says it came from."""
+    name = metadata.get("model_name") or metadata.get("model") or asked.name
+    return ModelRef(name, metadata.get("model_provider") or asked.provider, metadata.get("service_tier") or asked.tier)
+
+
+def read_usage(metadata: Any) -> Usage | None:
+    """Usage as reported; `None` when it is missing or its figures cannot be."""
+    try:
+        return Usage.from_metadata(metadata)
+    except InvalidAmount:
+        return None
+
+
+def _own_cap(model: MeteredModel, kwargs: dict[str, Any]) -> int:
+    """The most output tokens that this call may have by itself."""
+    said = kwargs.get(model.cap_name) or getattr(model.llm, model.cap_name, None)
+    profile = cast(dict[str, Any], model.llm.profile or {})
+    most = said or profile.get("max_output_tokens") or DEFAULT_MAX_OUTPUT
+    return most if isinstance(most, int) and most > 0 else DEFAULT_MAX_OUTPUT
+
+
+def _messages(input: LanguageModelInput) -> Sequence[BaseMessage]:
+    if isinstance(input, PromptValue):
+        return input.to_messages()
+    return convert_to_messages([input] if isinstance(input, str) else input)

@@ -1,0 +1,81 @@
+"""What is known of the run that a call belongs to, for as long as it runs."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.runtime import Runtime
+
+from langgraph_guard.errors import BudgetExceeded
+
+# LangGraph puts these into the config of every task. They are not public names; tests/nodes/test_runs.py holds them.
+RUNTIME: Final = "__pregel_runtime"
+RESUMING: Final = "__pregel_resuming"
+
+KEPT_RUNS: Final = 4_096
+
+
+@dataclass(slots=True)
+class Run:
+    """One invocation of a graph, subgraphs included, as one budget sees it."""
+
+    control: object
+    resuming: bool
+    zero_ms: int
+    """The moment at which the turn would have begun, had nobody been waited for."""
+    id: str = field(default_factory=lambda: f"run-{uuid.uuid4().hex}")
+    turn: tuple[str, int] | None = None
+    zero_steps: dict[str, int] = field(default_factory=dict)
+    denied: BudgetExceeded | None = None
+    """The first denial. It stands for the rest of the run, so that a node which swallows it cannot go on and on."""
+
+    def active_ms(self, now_ms: int) -> int:
+        return max(0, now_ms - self.zero_ms)
+
+
+class Runs:
+    """The runs that are under way, by LangGraph's own object for each."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[int, Run] = OrderedDict()
+
+    def of(self, config: RunnableConfig, now_ms: int) -> Run | None:
+        """The run of `config`; `None` outside a graph."""
+        control = getattr(runtime_of(config), "control", None)
+        if control is None:
+            return None
+        with self._lock:
+            run = self._runs.get(id(control))
+            if run is None:
+                run = self._runs[id(control)] = Run(control, _is_resuming(config), now_ms)
+                if len(self._runs) > KEPT_RUNS:
+                    self._runs.popitem(last=False)
+            return run
+
+
+def runtime_of(config: RunnableConfig) -> Runtime[Any] | None:
+    """The runtime of the task that `config` belongs to; `None` outside a graph."""
+    runtime = (config.get("configurable") or {}).get(RUNTIME)
+    return runtime if isinstance(runtime, Runtime) else None
+
+
+def namespace(config: RunnableConfig) -> str:
+    """The checkpoint namespace of the graph that runs the task, without the task's own part."""
+    ns: str = (config.get("configurable") or {}).get("checkpoint_ns") or ""
+    return ns.rpartition("|")[0]
+
+
+def step_of(config: RunnableConfig) -> int:
+    """The superstep that is running, as the graph counts them."""
+    step: int = (config.get("metadata") or {}).get("langgraph_step") or 0
+    return step
+
+
+def _is_resuming(config: RunnableConfig) -> bool:
+    return bool((config.get("configurable") or {}).get(RESUMING))

@@ -1,0 +1,188 @@
+"""`budget.track(node)`: what a node spends goes to state, and a denial inside becomes a verdict."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+from langgraph.errors import GraphBubbleUp
+from langgraph.types import Command
+
+from langgraph_guard.errors import BudgetExceeded, ConfigError
+from langgraph_guard.flow import arun, run
+from langgraph_guard.nodes import verdicts
+from langgraph_guard.nodes.callback import BudgetCallback, tracking
+from langgraph_guard.nodes.guard import Update, read
+from langgraph_guard.nodes.metering import Meter, Scope, scopes
+from langgraph_guard.nodes.runs import Run
+from langgraph_guard.nodes.turn import Entrance, enter
+from langgraph_guard.policies.budget import Limit
+from langgraph_guard.policies.calls import named_account
+from langgraph_guard.policies.ledger import Read
+
+CALL: Final = object()
+"""The command of a tracked node's flow that runs the node."""
+
+TrackFlow = Generator[Sequence[Any], list[Any], Any]
+
+
+class Tracker:
+    """Wraps nodes for one budget."""
+
+    def __init__(self, meter: Meter, callback: BudgetCallback, messages_key: str) -> None:
+        self._meter = meter
+        self._callback = callback
+        self._messages_key = messages_key
+
+    def wrap(self, node: Any) -> Any:
+        if isinstance(node, Runnable):
+            return TrackedNode(node, self)
+        if not callable(node):
+            raise ConfigError("node", f"must be a function or a Runnable, is a {type(node).__name__}")
+        called = node if inspect.isroutine(node) else node.__call__
+        if inspect.iscoroutinefunction(called):
+
+            @functools.wraps(called)
+            async def tracked_async(*args: Any, **kwargs: Any) -> Any:
+                return await self.arun(lambda: called(*args, **kwargs), args[0] if args else None, None)
+
+            return tracked_async
+
+        @functools.wraps(called)
+        def tracked(*args: Any, **kwargs: Any) -> Any:
+            return self.run(lambda: called(*args, **kwargs), args[0] if args else None, None)
+
+        return tracked
+
+    def run(self, call: Callable[[], Any], state: Any, config: RunnableConfig | None) -> Any:
+        ledger = self._meter.backend.ledger
+        return run(
+            self._track(state, ensure_config(config)),
+            lambda batch: [call()] if batch[0] is CALL else ledger.execute(batch),
+        )
+
+    async def arun(self, call: Callable[[], Any], state: Any, config: RunnableConfig | None) -> Any:
+        ledger = self._meter.backend.ledger
+
+        async def execute(batch: Sequence[Any]) -> list[Any]:
+            return [await call()] if batch[0] is CALL else await ledger.aexecute(batch)
+
+        return await arun(self._track(state, ensure_config(config)), execute)
+
+    def _track(self, state: Any, config: RunnableConfig) -> TrackFlow:
+        around = self._meter.run_of(config)
+        entrance = self._enter(state, config, around)
+        if entrance is not None and entrance.commands:
+            yield entrance.commands
+        scope = Scope()
+        with self._watching(scope):
+            try:
+                (result,) = yield [CALL]
+            except GraphBubbleUp:
+                raise
+            except Exception as error:
+                if scope.denied is None or not _came_from(error, scope.denied):
+                    raise
+                result = None
+        if scope.denied is None:
+            yield from self._check_tool_calls(result, scope, config, around)
+        update = yield from self._update(scope, config, around)
+        return with_update(result, update)
+
+    def _enter(self, state: Any, config: RunnableConfig, around: Run | None) -> Entrance | None:
+        """In a graph without a gate, the first tracked node opens the turn."""
+        if around is None or around.turn is not None or around.resuming:
+            return None
+        return enter(self._meter, state, config, around, self._meter.who(config, around), self._messages_key)
+
+    @contextmanager
+    def _watching(self, scope: Scope) -> Iterator[None]:
+        token = scopes.set({**scopes.get(), self._meter.name: scope})
+        try:
+            with tracking(self._callback):
+                yield
+        finally:
+            scopes.reset(token)
+
+    def _check_tool_calls(
+        self, result: Any, scope: Scope, config: RunnableConfig, around: Run | None
+    ) -> TrackFlow:
+        """Deny now when the model asks for more tool calls than there is room for: the tools would, one by one."""
+        limits = tuple(limit for limit in self._meter.budget.of(unit="tool_calls"))
+        wanted = _tool_calls(result, self._messages_key) if limits else 0
+        if not wanted:
+            return
+        who = self._meter.who(config, around)
+        (balances,) = yield [Read(tuple(named_account(limit, who) for limit in limits))]
+        for limit, balance in zip(limits, balances, strict=True):
+            if balance.spent + balance.reserved + wanted > limit.amount:
+                scope.denied = self._meter.deny(_too_many(limit, balance.spent, balance.reserved, wanted), around)
+                return
+
+    def _update(self, scope: Scope, config: RunnableConfig, around: Run | None) -> TrackFlow:
+        if not scope.metered and scope.denied is None:
+            return {}
+        turn = {"id": around.turn[0], "seq": around.turn[1]} if around and around.turn else {"id": "", "seq": 0}
+        update: Update = {}
+        if around is not None and around.turn is not None:
+            update["guard_turn"] = {**turn, "active_ms": around.active_ms(self._meter.now_ms())}
+            update["guard_usage"] = yield from self._meter.spent(config, turn)
+        if scope.denied is not None:
+            said = verdicts.denied(scope.denied)
+            update |= verdicts.update({}, self._meter.name, said, turn, self._meter.now_ms())
+        return update
+
+
+class TrackedNode(Runnable[Any, Any]):
+    """A tracked Runnable: `ToolNode`, a chain, a compiled graph."""
+
+    def __init__(self, node: Runnable[Any, Any], tracker: Tracker) -> None:
+        self.node = node
+        self.name = node.get_name()
+        self._tracker = tracker
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        return self._tracker.run(lambda: self.node.invoke(input, config, **kwargs), input, config)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        return await self._tracker.arun(lambda: self.node.ainvoke(input, config, **kwargs), input, config)
+
+
+def with_update(result: Any, update: Update) -> Any:
+    """What a node returned, and `update` beside it."""
+    if not update:
+        return result
+    if result is None:
+        return update
+    if isinstance(result, dict):
+        return {**result, **update}
+    if isinstance(result, list | tuple) and any(isinstance(each, Command) for each in result):
+        return [*result, update]
+    return [result if isinstance(result, Command) else Command(update=result), update]
+
+
+def _came_from(error: BaseException | None, denial: BudgetExceeded) -> bool:
+    """Whether `error` is `denial`, or was raised while it was handled."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if error is denial:
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _tool_calls(result: Any, messages_key: str) -> int:
+    """How many tools the model asks for in what a node returned."""
+    found = read(result, messages_key) if result is not None else None
+    each: list[Any] = [found] if isinstance(found, BaseMessage) else list(found or ())
+    return sum(len(message.tool_calls) for message in each if isinstance(message, AIMessage))
+
+
+def _too_many(limit: Limit, spent: int, reserved: int, wanted: int) -> BudgetExceeded:
+    return BudgetExceeded("tool_calls", limit.per, limit.amount, spent, reserved, wanted, limit.window)

@@ -1,0 +1,1 @@
+"""What should happen: pure decisions. No I/O, no clock, no randomness; everything comes in as an argument."""

@@ -1,0 +1,303 @@
+"""What may be spent: limits as data, and the pure decisions over them.
+
+Amounts are integers: micro-USD for `usd`, milliseconds for `seconds`, plain counts for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+from difflib import get_close_matches
+from typing import Final, Literal, NamedTuple
+
+from langgraph_guard.errors import ConfigError, InvalidAmount
+from langgraph_guard.policies.ledger import MAX_AMOUNT, RUN, TURN, Account, Balance
+from langgraph_guard.policies.windows import WINDOWS, Window
+
+Unit = Literal["usd", "tokens", "model_calls", "tool_calls", "steps", "seconds"]
+Status = Literal["limit_cost", "limit_tokens", "limit_calls", "limit_steps", "limit_time"]
+
+STATUS: Final[Mapping[str, Status]] = {
+    "usd": "limit_cost",
+    "tokens": "limit_tokens",
+    "model_calls": "limit_calls",
+    "tool_calls": "limit_calls",
+    "steps": "limit_steps",
+    "seconds": "limit_time",
+}
+"""Each unit and the machine-readable reason of a run that it ended."""
+
+LEDGER_UNITS: Final = ("usd", "tokens", "model_calls", "tool_calls")
+"""Units that a ledger counts. Steps and seconds belong to a turn and travel in the graph's state."""
+
+SCOPES: Final = ("call", "turn", "session", "user", "tenant", "global")
+
+_SCALE: Final = {"usd": 1_000_000, "seconds": 1_000}
+
+_UNITS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "call": ("usd", "tokens", "seconds"),
+    "turn": tuple(STATUS),
+}
+"""What can be limited per call and per turn; every other scope takes `LEDGER_UNITS`."""
+
+
+@dataclass(frozen=True, init=False)
+class Limit:
+    """At most `amount` of `unit` for each `per`, over each `window` of UTC time or, without one, for good.
+
+    `per`: `call`, `turn` (from one human message to the next), `session` (a thread), `user`, `tenant`, `global`
+    (everyone who shares the backend), or a scope of your own that `Budget(scopes=…)` names.
+    `wait`: seconds for which a call may queue for room instead of being refused: a rate limiter.
+    Raises `ConfigError` naming the field.
+    """
+
+    unit: Unit
+    amount: int
+    per: str
+    window: Window | None
+    wait: float
+
+    def __init__(
+        self, unit: Unit, amount: float | Decimal, *, per: str, window: Window | None = None, wait: float = 0.0
+    ) -> None:
+        _one_of("unit", unit, tuple(STATUS))
+        _one_of("window", window, (None, *WINDOWS))
+        if not isinstance(per, str) or not per.isidentifier():
+            raise ConfigError("per", f"must name a scope, one of {', '.join(SCOPES)} or your own; is a {_kind(per)}")
+        if unit not in _UNITS_OF.get(per, LEDGER_UNITS):
+            raise ConfigError("unit", f"{unit} cannot be limited per {per}; per turn it can")
+        if window is not None and per in ("call", "turn"):
+            raise ConfigError("window", f"a {per} has no {window}; a window goes with session, user, tenant or global")
+        for name, value in {
+            "unit": unit,
+            "amount": whole(unit, amount),
+            "per": per,
+            "window": window,
+            "wait": _seconds("wait", wait),
+        }.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def key(self) -> tuple[str, str, str | None]:
+        return self.unit, self.per, self.window
+
+    @property
+    def in_ledger(self) -> bool:
+        return self.unit in LEDGER_UNITS and self.per != "call"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits that stand together: a call must fit all of them.
+
+    `warn_at`: the share of a limit at which the verdict becomes `warn`. `landing_reserve`: USD kept aside of every usd
+    limit for the closing answer; `None` keeps 5 % of every limit of money and tokens, and one model call, as soon as a
+    landing model exists. `scopes`: names of your own for `per`. `lease`: seconds after which a reservation whose worker
+    died is closed; `orphans` says how, `charge` being the safe side.
+    """
+
+    limits: tuple[Limit, ...]
+    warn_at: float
+    landing_reserve: int | None
+    scopes: tuple[str, ...]
+    lease: float
+    orphans: Literal["charge", "release"]
+
+    def __init__(
+        self,
+        limits: Iterable[Limit],
+        *,
+        warn_at: float = 0.75,
+        landing_reserve: float | Decimal | None = None,
+        scopes: Sequence[str] = (),
+        lease: float = 300.0,
+        orphans: Literal["charge", "release"] = "charge",
+    ) -> None:
+        _one_of("orphans", orphans, ("charge", "release"))
+        if isinstance(warn_at, bool) or not isinstance(warn_at, int | float) or not 0 < warn_at <= 1:
+            raise ConfigError("warn_at", "must be a share of the limit, above 0 and at most 1")
+        if not _seconds("lease", lease):
+            raise ConfigError("lease", "must be longer than 0 seconds")
+        for name, value in {
+            "limits": _distinct(limits, (*SCOPES, *scopes)),
+            "warn_at": float(warn_at),
+            "landing_reserve": None if landing_reserve is None else whole("usd", landing_reserve, "landing_reserve", 0),
+            "scopes": tuple(scopes),
+            "lease": float(lease),
+            "orphans": orphans,
+        }.items():
+            object.__setattr__(self, name, value)
+
+    def of(self, *, unit: str | None = None, per: str | None = None) -> tuple[Limit, ...]:
+        """The limits of one unit, of one scope, or of both."""
+        return tuple(x for x in self.limits if unit in (None, x.unit) and per in (None, x.per))
+
+    def ceiling(self, limit: Limit, *, aside: bool) -> int:
+        """What ordinary calls may use of `limit` when some is kept `aside` for the landing."""
+        return limit.amount - (self._aside(limit) if aside else 0)
+
+    def _aside(self, limit: Limit) -> int:
+        if limit.unit == "usd" and self.landing_reserve is not None:
+            return min(self.landing_reserve, limit.amount)
+        if limit.unit in ("usd", "tokens"):
+            return limit.amount // 20
+        return 1 if limit.unit == "model_calls" and limit.amount > 1 else 0
+
+
+def whole(unit: str, amount: object, field: str = "amount", least: int = 1) -> int:
+    """`amount` of `unit` as the integer that the ledger counts; limits round down.
+
+    Raises `InvalidAmount` for what is no number, not finite, below `least`, above 2^53-1, or a part of a count.
+    """
+    if isinstance(amount, bool) or not isinstance(amount, int | float | Decimal):
+        raise InvalidAmount(field, f"must be a number, is a {_kind(amount)}")
+    if not math.isfinite(amount):
+        raise InvalidAmount(field, "must be finite")
+    scaled = Decimal(str(amount)) * _SCALE.get(unit, 1)
+    figure = int(scaled.to_integral_value(ROUND_FLOOR))
+    if unit not in _SCALE and figure != scaled:
+        raise InvalidAmount(field, f"{unit} are counted in whole numbers")
+    if figure < least:
+        raise InvalidAmount(field, f"must be above 0, is {'negative' if amount < 0 else 'zero or too small to count'}")
+    if figure > MAX_AMOUNT:
+        raise InvalidAmount(field, f"must be at most 2^53-1 {_counted(unit)}")
+    return figure
+
+
+# Accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose call it is. `ids` holds what is known of session, user and the scopes of your own.
+
+    `run` stands in for the session where a turn has none: without a thread, a run is a turn.
+    """
+
+    tenant: str
+    run: str
+    ids: Mapping[str, str]
+
+    @property
+    def session(self) -> str:
+        return self.ids.get("session", "")
+
+
+def account(limit: Limit, who: Identity) -> Account | None:
+    """The account that `limit` is counted on; `None` when the run does not say whose it is."""
+    if limit.per == "global":
+        return Account("", "global", "", limit.unit, limit.window)
+    if limit.per == "turn":
+        return _turn_account(who, limit.unit)
+    id = who.tenant if limit.per == "tenant" else who.ids.get(limit.per)
+    return Account(who.tenant, limit.per, id, limit.unit, limit.window) if id else None
+
+
+def meters(who: Identity, unit: str) -> tuple[Account, ...]:
+    """The accounts that only count, limit or not: what the session and the turn have used."""
+    turn = _turn_account(who, unit)
+    if not who.session:
+        return (turn,) if turn else ()
+    return Account(who.tenant, "session", who.session, unit), Account(who.tenant, "session", who.session, unit, TURN)
+
+
+def _turn_account(who: Identity, unit: str) -> Account | None:
+    if who.session:
+        return Account(who.tenant, "session", who.session, unit, TURN)
+    return Account(who.tenant, RUN, who.run, unit) if who.run else None
+
+
+# Verdicts
+
+
+class Standing(NamedTuple):
+    """How one limit stands: the figures that a verdict is made of."""
+
+    limit: Limit
+    ceiling: int
+    spent: int
+    reserved: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.spent / self.ceiling if self.ceiling else 1.0
+
+
+def standing(budget: Budget, limit: Limit, balance: Balance, *, aside: bool) -> Standing:
+    return Standing(limit, budget.ceiling(limit, aside=aside), balance.spent, balance.reserved)
+
+
+def used_up(standings: Iterable[Standing]) -> Standing | None:
+    """The first limit with no room for another step. Tool calls are refused one by one, where they are made."""
+    for each in standings:
+        if each.limit.unit == "tool_calls":
+            if each.spent > each.ceiling:
+                return each
+        elif each.spent >= each.ceiling:
+            return each
+    return None
+
+
+def tightest(standings: Iterable[Standing], warn_at: float) -> Standing | None:
+    """The limit that is nearest to its end, when it is past `warn_at`."""
+    worst = max(standings, key=lambda each: each.share, default=None)
+    return worst if worst is not None and worst.share >= warn_at else None
+
+
+# Waiting
+
+LONGEST_NAP: Final = 1.0
+
+
+def nap(retry_after: float | None, held: int, waited: float, wait: float, tries: int) -> float | None:
+    """Seconds to wait before asking again, or `None` when waiting cannot help in time.
+
+    Room comes when the window ends, or earlier when calls that are under way settle for less than they hold; only then
+    is it worth asking in between, ever more rarely.
+    """
+    left = wait - waited
+    if left <= 0 or (not held and (retry_after is None or retry_after > left)):
+        return None
+    ends = left if retry_after is None else min(retry_after, left)
+    return min(ends, LONGEST_NAP, 0.01 * 2**tries) if held else ends
+
+
+# Checks
+
+
+def _distinct(limits: Iterable[Limit], scopes: Sequence[str]) -> tuple[Limit, ...]:
+    found: dict[tuple[str, str, str | None], Limit] = {}
+    for limit in limits:
+        if not isinstance(limit, Limit):
+            raise ConfigError("limits", f"must be Limit objects, one is a {_kind(limit)}")
+        _one_of("per", limit.per, tuple(scopes), " (name a scope of your own with Budget(…, scopes=[…]))")
+        if limit.key in found:
+            raise ConfigError("limits", f"two limits of {limit.unit} per {limit.per}, window {limit.window}")
+        found[limit.key] = limit
+    return tuple(found.values())
+
+
+def _one_of(field: str, value: object, known: Sequence[str | None], hint: str = "") -> None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(field, f"must be a str, is a {_kind(value)}")
+    if value not in known:
+        names = [name for name in known if name]
+        close = get_close_matches(value or "", names, n=1)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(field, f"unknown; one of {', '.join(names)}{meant}{hint}")
+
+
+def _seconds(field: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ConfigError(field, "must be a finite number of seconds, 0 or more")
+    return float(value)
+
+
+def _counted(unit: str) -> str:
+    return {"usd": "micro-USD", "seconds": "milliseconds"}.get(unit, unit)
+
+
+def _kind(value: object) -> str:
+    return "NoneType" if value is None else type(value).__name__

@@ -1,0 +1,145 @@
+"""The most that a model call may cost, and what to ask of the ledger for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from langgraph_guard.errors import BudgetExceeded, IdentityMissing
+from langgraph_guard.policies.budget import Budget, Identity, Limit, account, meters
+from langgraph_guard.policies.ledger import Account, Charge, Denied, Granted
+
+CALL_UNITS: Final = ("usd", "tokens", "model_calls")
+
+Cost: TypeAlias = Callable[[int, int], int]
+"""The most that so many input and output tokens can cost, in micro-USD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model call before it is made. Amounts are tokens; `min_output` is the least that is worth having."""
+
+    input_tokens: int
+    max_output: int
+    min_output: int
+    landing: bool = False
+
+    def amount(self, unit: str, output: int, cost: Cost | None) -> int:
+        if unit == "usd":
+            return cost(self.input_tokens, output) if cost else 0
+        return self.input_tokens + output if unit == "tokens" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to reserve, and the limit behind each charge (`None`: it only counts)."""
+
+    call: Call
+    cost: Cost | None
+    charges: tuple[Charge, ...]
+    limits: tuple[Limit | None, ...]
+
+    def limit_of(self, charge: Charge) -> Limit | None:
+        return self.limits[self.charges.index(charge)]
+
+    def output_cap(self, granted: Granted) -> int:
+        """Output tokens that fit every grant."""
+        cap = self.call.max_output
+        for charge, amount in zip(self.charges, granted.amounts, strict=True):
+            if amount < charge.amount:
+                cap = min(cap, output_within(self.call, charge.account.unit, amount, self.cost, cap))
+        return cap
+
+
+def plan(budget: Budget, who: Identity, call: Call, cost: Cost | None, *, aside: bool) -> Ask:
+    """What `call` asks of the ledger.
+
+    Raises `BudgetExceeded` when it cannot fit a per-call limit, `IdentityMissing` when a limit's account is unknown.
+    """
+    call = _within_call_limits(budget, call, cost)
+    keep_aside = aside and not call.landing
+    wanted = _accounts(budget, who, CALL_UNITS if cost else CALL_UNITS[1:])
+    charges = tuple(_charge(budget, call, cost, on, limit, keep_aside) for on, limit in wanted.items())
+    return Ask(call, cost, charges, tuple(wanted.values()))
+
+
+def plan_tool_call(budget: Budget, who: Identity) -> Ask:
+    """What one tool call asks of the ledger."""
+    wanted = _accounts(budget, who, ("tool_calls",))
+    charges = tuple(Charge(on, 1, limit.amount if limit else None) for on, limit in wanted.items())
+    return Ask(Call(0, 0, 0), None, charges, tuple(wanted.values()))
+
+
+def _accounts(budget: Budget, who: Identity, units: tuple[str, ...]) -> dict[Account, Limit | None]:
+    """Every account that calls of these units concern, with its limit, if it has one."""
+    wanted: dict[Account, Limit | None] = {}
+    for unit in units:
+        for limit in budget.of(unit=unit):
+            if limit.in_ledger:
+                wanted[named_account(limit, who)] = limit
+        for counter in meters(who, unit):
+            wanted.setdefault(counter, None)
+    return wanted
+
+
+def named_account(limit: Limit, who: Identity) -> Account:
+    found = account(limit, who)
+    if found is None:
+        raise IdentityMissing(limit.per, _WHERE.get(limit.per, "identity=, the run's context and configurable"))
+    return found
+
+
+def denial(denied: Denied, limit: Limit) -> BudgetExceeded:
+    """The ledger's refusal as an error that names the limit as its owner wrote it."""
+    balance = denied.balance
+    return BudgetExceeded(
+        unit=limit.unit,
+        scope=limit.per,
+        limit=limit.amount,
+        spent=balance.spent,
+        reserved=balance.reserved,
+        requested=denied.charge.amount if denied.charge.at_least is None else denied.charge.at_least,
+        window=limit.window,
+        retry_after=denied.retry_after,
+        turn=denied.turn,
+        turn_seq=denied.turn_seq,
+    )
+
+
+def output_within(call: Call, unit: str, room: int, cost: Cost | None, most: int) -> int:
+    """The most output tokens, up to `most`, with which `call` stays within `room` of `unit`; -1 if none."""
+    if call.amount(unit, most, cost) <= room:
+        return most
+    low, high = -1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if call.amount(unit, middle, cost) <= room else (low, middle)
+    return low
+
+
+_WHERE: Final = {
+    "session": "configurable.thread_id",
+    "turn": "configurable.thread_id and the run; a call outside a graph has no turn",
+    "tenant": "the backend's tenant=",
+}
+
+
+def _within_call_limits(budget: Budget, call: Call, cost: Cost | None) -> Call:
+    cap = call.max_output
+    for limit in budget.of(per="call"):
+        if limit.unit not in CALL_UNITS or (limit.unit == "usd" and cost is None):
+            continue
+        cap = min(cap, output_within(call, limit.unit, limit.amount, cost, cap))
+        if cap < call.min_output:
+            raise BudgetExceeded(
+                limit.unit, "call", limit.amount, 0, 0, call.amount(limit.unit, call.min_output, cost)
+            )
+    return Call(call.input_tokens, cap, call.min_output, call.landing)
+
+
+def _charge(budget: Budget, call: Call, cost: Cost | None, on: Account, limit: Limit | None, aside: bool) -> Charge:
+    amount = call.amount(on.unit, call.max_output, cost)
+    if limit is None:
+        return Charge(on, amount)
+    return Charge(on, amount, budget.ceiling(limit, aside=aside), call.amount(on.unit, call.min_output, cost))

@@ -1,0 +1,408 @@
+"""The rules of the ledger: two-phase, whole, idempotent. After TigerBeetle's pending transfers.
+
+A call that may cost something first *reserves* the most that it can cost, on every account that it concerns, in one
+step: all accounts or none. Afterwards it *settles* what it did cost, or *releases* the reservation when nothing was
+sent. A reservation whose worker died *expires* with its lease and is charged. For every account at every moment
+
+    spent + reserved ≤ limit        after each reserve; settling no more than was reserved keeps it so
+
+Each rule here is a function of the rows it reads; it returns its reply and the rows to write. A backend runs it inside
+one atomic step: under a lock, in a transaction, or written again as a server-side script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from langgraph_guard.errors import InvalidAmount, ReservationConflict
+from langgraph_guard.policies.windows import Period, period
+
+MAX_AMOUNT: Final = 2**53 - 1
+"""The largest exact amount: what a double holds, so that every store and every script agrees."""
+
+TURN: Final = "turn"
+"""The window of a session account that starts over with each turn, whatever the clock says."""
+
+RUN: Final = "run"
+"""The scope of accounts that end with their run: they are forgotten with its last reservation."""
+
+KEPT_PERIODS: Final = 3
+"""Periods of an account that stay readable, so that a settlement after midnight finds the day it belongs to."""
+
+
+class Account(NamedTuple):
+    """What is counted, and for whom: one unit of one scope (`user` "42") over one window."""
+
+    tenant: str
+    scope: str
+    id: str
+    unit: str
+    window: str | None = None
+
+
+class Charge(NamedTuple):
+    """What a reservation asks of one account. `limit` `None` only counts; `at_least` accepts less than `amount`."""
+
+    account: Account
+    amount: int
+    limit: int | None = None
+    at_least: int | None = None
+
+
+# Commands
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTurn:
+    """Make `turn` the turn that the session's next calls are charged to."""
+
+    tenant: str
+    session: str
+    turn: str
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Hold room on every account, or on none. Idempotent by `id`. `turn` overrides the session's open turn."""
+
+    id: str
+    charges: tuple[Charge, ...]
+    lease: float = 300.0
+    orphans: Literal["charge", "release"] = "charge"
+    turn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Close a reservation with what it cost, by unit. A unit that is missing settles at what was reserved."""
+
+    id: str
+    actual: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Close a reservation that cost nothing, because nothing was sent. An unknown id is closed for good."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Close the reservations whose lease has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureAtLeast:
+    """Raise what an account has spent to `total` where it is less: the larger figure is the true one.
+
+    `turn` names the turn of a `TURN` account.
+    """
+
+    account: Account
+    total: int
+    turn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Balances of accounts, in order."""
+
+    accounts: tuple[Account, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let time pass until there may be room, `seconds` at the most."""
+
+    seconds: float
+
+
+Command: TypeAlias = OpenTurn | Reserve | Settle | Release | Expire | EnsureAtLeast | Read | Wait
+
+# Replies
+
+
+class Balance(NamedTuple):
+    """Figures of one account in one period."""
+
+    spent: int = 0
+    reserved: int = 0
+    period: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Room is held: `amounts` follow the order of the charges."""
+
+    id: str
+    amounts: tuple[int, ...]
+    turn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """No room on `charge.account`; nothing was written. `retry_after` is seconds to the next period, if there is one."""
+
+    charge: Charge
+    balance: Balance
+    retry_after: float | None
+    turn: str = ""
+    turn_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The reservation is closed. `overrun`: by how much each unit cost more than was reserved (empty when it fits)."""
+
+    id: str
+    overrun: Mapping[str, int] = field(default_factory=dict)
+
+
+Reply: TypeAlias = Granted | Denied | Closed | tuple[Balance, ...] | int | None
+
+# Rows
+
+State = Literal["held", "settled", "released", "expired"]
+
+
+class Hold(NamedTuple):
+    """The row of a reservation."""
+
+    state: State
+    charges: tuple[Charge, ...]
+    periods: tuple[str, ...]
+    granted: tuple[int, ...]
+    deadline: float
+    orphans: str
+    actual: tuple[tuple[str, int], ...] = ()
+    turn: str = ""
+
+
+Key: TypeAlias = tuple[str, ...] | tuple[str, Account]
+Rows: TypeAlias = Callable[[Any], Any]
+"""How a rule reads: a key to its row, or `None`."""
+Writes: TypeAlias = dict[Any, Any]
+
+
+def hold_key(id: str) -> Key:
+    return ("hold", id)
+
+
+def account_key(account: Account) -> Key:
+    return ("account", account)
+
+
+def turn_key(tenant: str, session: str) -> Key:
+    return ("turn", tenant, session)
+
+
+# Rules
+
+
+def open_turn(rows: Rows, command: OpenTurn, now: float) -> tuple[None, Writes]:
+    return None, {turn_key(command.tenant, command.session): (command.turn, command.seq)}
+
+
+def reserve(rows: Rows, command: Reserve, now: float) -> tuple[Granted | Denied, Writes]:
+    known: Hold | None = rows(hold_key(command.id))
+    if known is not None:
+        return _again(known, command), {}
+    _check(command)
+    turn, seq = _turn_of(rows, command)
+    denied: Denied | None = None
+    periods: list[str] = []
+    granted: list[int] = []
+    writes: Writes = {}
+    for charge in command.charges:
+        span = _period_of(charge.account, turn, now)
+        history = rows(account_key(charge.account)) or ()
+        balance = find(history, span.id)
+        amount = fit(charge, balance)
+        if amount is None:
+            denial = Denied(charge, balance, None if span.ends_at is None else span.ends_at - now, turn, seq)
+            denied = _firmer(denied, denial)
+            continue
+        periods.append(span.id)
+        granted.append(amount)
+        writes[account_key(charge.account)] = _put(history, balance._replace(reserved=balance.reserved + amount))
+    if denied is not None:
+        return denied, {}
+    hold = Hold(
+        "held",
+        command.charges,
+        tuple(periods),
+        tuple(granted),
+        now + command.lease,
+        command.orphans,
+        turn=turn,
+    )
+    writes[hold_key(command.id)] = hold
+    return Granted(command.id, hold.granted, hold.turn), writes
+
+
+def settle(rows: Rows, command: Settle, now: float) -> tuple[Closed, Writes]:
+    hold: Hold | None = rows(hold_key(command.id))
+    if hold is None:
+        raise ReservationConflict(command.id, "unknown", "settled")
+    for unit, amount in command.actual.items():
+        check_amount(f"actual[{unit}]", amount)
+    actual = tuple(sorted(command.actual.items()))
+    if hold.state == "released" or (hold.state == "settled" and hold.actual != actual):
+        raise ReservationConflict(command.id, hold.state, "settled")
+    closed = Closed(command.id, _overrun(hold, command.actual))
+    if hold.state == "settled":
+        return closed, {}
+    return closed, _close(rows, hold, command.id, "settled", dict(actual), actual)
+
+
+def release(rows: Rows, command: Release, now: float) -> tuple[Closed, Writes]:
+    hold: Hold | None = rows(hold_key(command.id))
+    if hold is None:  # A tombstone: a reserve that is still on its way must not open what nobody will close.
+        return Closed(command.id), {hold_key(command.id): Hold("released", (), (), (), now, "release")}
+    if hold.state == "settled":
+        raise ReservationConflict(command.id, "settled", "released")
+    if hold.state == "released":
+        return Closed(command.id), {}
+    return Closed(command.id), _close(rows, hold, command.id, "released", _nothing(hold))
+
+
+def expire(rows: Rows, id: str, now: float) -> Writes:
+    """Close one reservation whose lease has ended; nothing when it is closed or its lease runs."""
+    hold: Hold | None = rows(hold_key(id))
+    if hold is None or hold.state != "held" or hold.deadline > now:
+        return {}
+    return _close(rows, hold, id, "expired", {} if hold.orphans == "charge" else _nothing(hold))
+
+
+def ensure_at_least(rows: Rows, command: EnsureAtLeast, now: float) -> tuple[None, Writes]:
+    check_amount("total", command.total)
+    history = rows(account_key(command.account)) or ()
+    balance = find(history, _period_of(command.account, command.turn, now).id)
+    if balance.spent >= command.total:
+        return None, {}
+    return None, {account_key(command.account): _put(history, balance._replace(spent=command.total))}
+
+
+def read(rows: Rows, command: Read, now: float) -> tuple[tuple[Balance, ...], Writes]:
+    return tuple(_balance(rows, account, now) for account in command.accounts), {}
+
+
+# The arithmetic of the rules
+
+
+def fit(charge: Charge, balance: Balance) -> int | None:
+    """How much of `charge` there is room for; `None` when it is less than it must be."""
+    if charge.limit is None:
+        return charge.amount
+    room = charge.limit - balance.spent - balance.reserved
+    least = charge.amount if charge.at_least is None else charge.at_least
+    return min(charge.amount, room) if room >= least else None
+
+
+def find(history: tuple[Balance, ...], id: str) -> Balance:
+    for balance in history:
+        if balance.period == id:
+            return balance
+    return Balance(period=id)
+
+
+def check_amount(field: str, amount: object) -> None:
+    """Refuse what is no exact amount: `InvalidAmount` names the field and the kind of the value."""
+    if type(amount) is not int:
+        raise InvalidAmount(field, f"must be an int, is a {type(amount).__name__}")
+    if not 0 <= amount <= MAX_AMOUNT:
+        raise InvalidAmount(field, f"must be between 0 and 2^53-1, is {'negative' if amount < 0 else 'larger'}")
+
+
+def _check(command: Reserve) -> None:
+    seen = set()
+    for charge in command.charges:
+        check_amount(f"{charge.account.unit} amount", charge.amount)
+        if charge.at_least is not None:
+            check_amount(f"{charge.account.unit} at_least", charge.at_least)
+        if charge.account in seen:
+            raise InvalidAmount(f"{charge.account.unit} per {charge.account.scope}", "is charged twice at once")
+        seen.add(charge.account)
+
+
+def _again(hold: Hold, command: Reserve) -> Granted:
+    if _asked(hold.charges) != _asked(command.charges):
+        raise ReservationConflict(command.id, hold.state, "reserved with other amounts")
+    return Granted(command.id, hold.granted, hold.turn)
+
+
+def _asked(charges: tuple[Charge, ...]) -> list[tuple[Account, int, int | None]]:
+    return [(charge.account, charge.amount, charge.at_least) for charge in charges]
+
+
+def _firmer(one: Denied | None, other: Denied) -> Denied:
+    """Of two denials, the one that waiting helps least."""
+    if one is None or (one.retry_after is not None and (other.retry_after or float("inf")) > one.retry_after):
+        return other
+    return one
+
+
+def _turn_of(rows: Rows, command: Reserve) -> tuple[str, int]:
+    """The turn that a call falls in, and its number: the one it names, or the open turn of its session."""
+    sessions = (charge.account for charge in command.charges if charge.account.scope == "session")
+    session = next(sessions, None)
+    opened = _open_turn(rows, session) if session else ("", 0)
+    return opened if command.turn in (None, opened[0]) else (command.turn or "", 0)
+
+
+def _open_turn(rows: Rows, account: Account) -> tuple[str, int]:
+    opened: tuple[str, int] = rows(turn_key(account.tenant, account.id)) or ("", 0)
+    return opened
+
+
+def _period_of(account: Account, turn: str, now: float) -> Period:
+    return Period(turn, None) if account.window == TURN else period(account.window, now)
+
+
+def _balance(rows: Rows, account: Account, now: float) -> Balance:
+    turn = _open_turn(rows, account)[0] if account.window == TURN else ""
+    return find(rows(account_key(account)) or (), _period_of(account, turn, now).id)
+
+
+def _put(history: tuple[Balance, ...], balance: Balance) -> tuple[Balance, ...]:
+    """`history` with `balance` in it, newest last; periods that are over and settled drop out at the front."""
+    if any(other.period == balance.period for other in history):
+        return tuple(balance if other.period == balance.period else other for other in history)
+    kept = (*history, balance)
+    spare = len(kept) - KEPT_PERIODS
+    return tuple(other for at, other in enumerate(kept) if at >= spare or other.reserved)
+
+
+def _close(
+    rows: Rows, hold: Hold, id: str, state: State, actual: Mapping[str, int], said: tuple[tuple[str, int], ...] = ()
+) -> Writes:
+    """Move every charge of `hold` from held (or from charged, when it had expired) to what it cost."""
+    writes: Writes = {hold_key(id): hold._replace(state=state, actual=said)}
+    for charge, span, granted in zip(hold.charges, hold.periods, hold.granted, strict=True):
+        history = rows(account_key(charge.account)) or ()
+        balance = find(history, span)
+        cost = actual.get(charge.account.unit, granted)
+        if hold.state == "held":
+            moved = balance._replace(reserved=balance.reserved - granted, spent=balance.spent + cost)
+        else:
+            charged = granted if hold.orphans == "charge" else 0
+            moved = balance._replace(spent=max(0, balance.spent - charged + cost))
+        writes[account_key(charge.account)] = _put(history, moved)
+    return writes
+
+
+def _nothing(hold: Hold) -> dict[str, int]:
+    return {charge.account.unit: 0 for charge in hold.charges}
+
+
+def _overrun(hold: Hold, actual: Mapping[str, int]) -> dict[str, int]:
+    over: dict[str, int] = {}
+    for charge, granted in zip(hold.charges, hold.granted, strict=True):
+        excess = actual.get(charge.account.unit, 0) - granted
+        if excess > over.get(charge.account.unit, 0):
+            over[charge.account.unit] = excess
+    return over

@@ -1,0 +1,54 @@
+"""When a turn begins, and how much of it has passed.
+
+A turn runs from one human message of the input to the next. It is fixed when a run enters: a run that resumes carries
+on the turn it left, and messages that appear within a run, whoever wrote them, open nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+SEEN_TURNS: Final = 8
+"""Ids of earlier turns that are remembered: a compaction that uncovers an old message must not open its turn again."""
+
+
+def enter(stored: Mapping[str, Any], opener: str | None, *, resuming: bool, fresh: str, now_ms: int) -> dict[str, Any]:
+    """The turn that a run is in: the `stored` one, or a new one opened by the message `opener`.
+
+    `fresh` is the id of a turn that no message opened.
+    """
+    if stored and (resuming or opener is None or opener == stored["id"] or opener in stored.get("seen", ())):
+        return dict(stored)
+    seen = [*stored.get("seen", ()), stored["id"]] if stored else []
+    return {
+        "id": opener or fresh,
+        "seq": stored.get("seq", 0) + 1,
+        "opened_at": now_ms,
+        "active_ms": 0,
+        "steps": 0,
+        "last_step": 0,
+        "cycle": 0,
+        "seen": seen[-SEEN_TURNS:],
+    }
+
+
+def passed(turn: Mapping[str, Any], *, active_ms: int, steps: int) -> dict[str, Any]:
+    """The turn with its time and steps brought up to now, and the longest way that it took between two visits."""
+    gap = steps - turn.get("steps", 0)
+    return {
+        **turn,
+        "active_ms": max(active_ms, turn.get("active_ms", 0)),
+        "steps": max(steps, turn.get("steps", 0)),
+        "cycle": max(gap, turn.get("cycle", 0)),
+    }
+
+
+def must_land(turn: Mapping[str, Any], remaining: int | None) -> bool:
+    """Whether another round could run into LangGraph's recursion limit, `remaining` supersteps away.
+
+    A round is as long as the longest so far, and one step is left for the landing. The first visit never lands: the
+    way ahead may be short.
+    """
+    cycle = turn.get("cycle", 0)
+    return remaining is not None and cycle > 0 and remaining <= cycle + 1
