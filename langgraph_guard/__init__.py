@@ -1,0 +1,77 @@
+"""Guards for LangGraph agents: budgets that hold, runs that end well, state that survives.
+
+policies    what should happen: pure decisions
+prices      what it costs
+tokens      how big it is
+state       what travels in the graph
+events      what it says
+backends    what processes share
+nodes       policies as graph nodes
+testing     for your tests and ours
+cli         `langgraph-guard demo`
+
+Every name below is imported when it is first used, so `import langgraph_guard` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langgraph_guard.backends import MemoryBackend as MemoryBackend
+    from langgraph_guard.errors import BudgetExceeded as BudgetExceeded
+    from langgraph_guard.errors import BudgetUnavailable as BudgetUnavailable
+    from langgraph_guard.errors import ConfigError as ConfigError
+    from langgraph_guard.errors import GuardError as GuardError
+    from langgraph_guard.errors import IdentityMissing as IdentityMissing
+    from langgraph_guard.errors import PriceUnknown as PriceUnknown
+    from langgraph_guard.nodes import BudgetCheckNode as BudgetCheckNode
+    from langgraph_guard.nodes import FinishNode as FinishNode
+    from langgraph_guard.nodes import GuardReport as GuardReport
+    from langgraph_guard.nodes import aguard_report as aguard_report
+    from langgraph_guard.nodes import fuse as fuse
+    from langgraph_guard.nodes import guard_report as guard_report
+    from langgraph_guard.policies.budget import Budget as Budget
+    from langgraph_guard.policies.budget import Limit as Limit
+    from langgraph_guard.prices import Price as Price
+    from langgraph_guard.state import BudgetState as BudgetState
+    from langgraph_guard.state import GuardState as GuardState
+
+_WHERE = {
+    "Budget": "policies.budget",
+    "BudgetCheckNode": "nodes",
+    "BudgetExceeded": "errors",
+    "BudgetState": "state",
+    "BudgetUnavailable": "errors",
+    "ConfigError": "errors",
+    "FinishNode": "nodes",
+    "GuardError": "errors",
+    "GuardReport": "nodes",
+    "GuardState": "state",
+    "IdentityMissing": "errors",
+    "Limit": "policies.budget",
+    "MemoryBackend": "backends",
+    "Price": "prices",
+    "PriceUnknown": "errors",
+    "aguard_report": "nodes",
+    "fuse": "nodes",
+    "guard_report": "nodes",
+}
+
+__all__ = [  # noqa: PLE0604 - the keys of one table, so that names and places cannot drift apart
+    *_WHERE,
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_WHERE]

@@ -54,9 +54,11 @@ class BudgetCallback(BaseCallbackHandler):
         self._open[run_id] = held
 
     def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
-        if self._first(run_id):
+        config = ensure_config()
+        around = self._meter.run_of(config)
+        if (around is None or not around.counts_requests) and self._first(run_id):
             with self._forgetting(run_id):
-                self._run(self._meter.tool_call(ensure_config()))
+                self._run(self._meter.tool_calls(1, config))
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         self._take(run_id)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, get_type_hints
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.state import GuardState
@@ -41,7 +41,8 @@ class Guard(Runnable[Any, Update]):
         self.name = name
         self.messages_key = messages_key
         if messages_key != "messages":
-            schema = _renamed(schema, messages_key)
+            schema = renamed(schema, messages_key)
+        self.schema = schema
         declare(self, schema)
 
     def __call__(self, state: MessagesView) -> Update:
@@ -120,10 +121,13 @@ def in_config(config: RunnableConfig | None) -> RunnableConfig:
     return ensure_config(config)
 
 
-def _renamed(schema: type, key: str) -> type:
-    hints: dict[str, Any] = {**schema.__annotations__}
-    for base in schema.__mro__:
-        hints = {**getattr(base, "__annotations__", {}), **hints}
+def renamed(schema: type, key: str) -> type:
+    """`schema` for a host that keeps its messages under `key`."""
+    hints = get_type_hints(schema, include_extras=True)
     hints[key] = hints.pop("messages")
+    return as_schema(schema.__name__, hints)
+
+
+def as_schema(name: str, hints: dict[str, Any]) -> type:
     make: Callable[..., type] = TypedDict
-    return make(schema.__name__, hints, total=False)
+    return make(name, hints, total=False)

@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -21,7 +21,7 @@ from langgraph_guard.events import emit
 from langgraph_guard.nodes.identity import Identify, checked, identify
 from langgraph_guard.nodes.runs import Run, Runs
 from langgraph_guard.policies.budget import LEDGER_UNITS, Budget, Identity, meters, nap
-from langgraph_guard.policies.calls import Ask, Call, denial, plan, plan_tool_call
+from langgraph_guard.policies.calls import Ask, Call, denial, plan, plan_tool_calls
 from langgraph_guard.policies.ledger import (
     TURN,
     Account,
@@ -80,12 +80,12 @@ class Held:
     id: str
     model: ModelRef
     ask: Ask | None = None
+    granted: tuple[int, ...] = ()
     cap: int | None = None
+    short: int | None = None
+    """The place of the charge that lowered the cap; `None` when the call got all that it asked for."""
     timeout: float | None = None
-    usage: Usage | None = None
-    cached: bool = False
     answered_by: ModelRef | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Meter:
@@ -170,14 +170,15 @@ class Meter:
         except BaseException:
             yield [Release(held.id)]
             raise
-        held.cap = held.ask.output_cap(granted)
+        held.granted = granted.amounts
+        held.cap, held.short = held.ask.output_cap(granted)
         self._scope().metered = True
         self._say_reserved(held, granted)
 
-    def tool_call(self, config: RunnableConfig) -> LedgerFlow:
-        """Charge one tool call. Raises `BudgetExceeded` when there is no room."""
+    def tool_calls(self, number: int, config: RunnableConfig) -> LedgerFlow:
+        """Charge `number` tool calls. Raises `BudgetExceeded` when there is no room for all of them."""
         run = self.run_of(config)
-        held = Held(uuid.uuid4().hex, ModelRef(""), plan_tool_call(self.budget, self.who(config, run)))
+        held = Held(uuid.uuid4().hex, ModelRef(""), plan_tool_calls(self.budget, self.who(config, run), number))
         try:
             yield from self._reserve(held, run)
         except BudgetExceeded as error:
@@ -202,6 +203,14 @@ class Meter:
             outcome=outcome,
             overrun=dict(closed.overrun) if closed else {},
         )
+
+    def cut(self, held: Held, usage: Usage | None, config: RunnableConfig) -> None:
+        """Note that the budget cut an answer short: it ended at a cap that was lowered for want of room."""
+        if held.ask is None or held.short is None:
+            return
+        unit, granted = held.ask.charges[held.short].account.unit, held.granted[held.short]
+        actual = self._actual(held, usage).get(unit, granted) if usage else granted
+        self.deny(held.ask.cut(held.short, granted, actual), self.run_of(config))
 
     def release(self, held: Held, outcome: Outcome) -> LedgerFlow:
         yield from self._closing([Release(held.id)])
@@ -304,7 +313,7 @@ class Meter:
             provider=held.model.provider,
             usd=by_unit.get("usd"),
             tokens=by_unit.get("tokens"),
-            capped=held.cap is not None and held.cap < held.ask.call.max_output,
+            capped=held.short is not None,
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, cast
 
@@ -151,6 +151,19 @@ def replace_models(runnable: Runnable[Any, Any], metered: Callable[[Any], Metere
     return swapped
 
 
+def meters_in(runnable: Runnable[Any, Any]) -> tuple[Meter, ...]:
+    """The meters of the metered models that `runnable` is built around."""
+    found: list[Meter] = []
+
+    def note(model: Any) -> Any:
+        found.extend([model.meter] if isinstance(model, MeteredModel) else [])
+        return model
+
+    with suppress(ConfigError):
+        replace_models(runnable, note)
+    return tuple(found)
+
+
 class _Metered:
     """One call: reserved on entry, closed on exit, whatever happens in between."""
 
@@ -219,6 +232,8 @@ class _Metered:
         self.held.answered_by = answered_by(self._metadata, self.held.model)
         usage = read_usage(self._usage)
         yield from self.meter.settle(self.held, usage, "unmeasured" if usage is None else "answered")
+        if not self.model.landing and ended_at_cap(self._metadata, usage, self.held.cap):
+            self.meter.cut(self.held, usage, self.config)
 
     def _out_of_time(self, error: BaseException | None) -> None:
         """A time-out because the turn's seconds ran out is the limit's doing, and says so."""
@@ -277,6 +292,12 @@ def answered_by(metadata: dict[str, Any], asked: ModelRef) -> ModelRef:
     """Which model a response says it came from."""
     name = metadata.get("model_name") or metadata.get("model") or asked.name
     return ModelRef(name, metadata.get("model_provider") or asked.provider, metadata.get("service_tier") or asked.tier)
+
+
+def ended_at_cap(metadata: dict[str, Any], usage: Usage | None, cap: int | None) -> bool:
+    """Whether an answer ended because its output limit did: the provider says so, or it is exactly that long."""
+    said = {str(metadata.get(name)).lower() for name in ("finish_reason", "stop_reason", "done_reason")}
+    return bool(said & {"length", "max_tokens"}) or (usage is not None and usage.output_tokens == cap)
 
 
 def read_usage(metadata: Any) -> Usage | None:

@@ -34,6 +34,9 @@ class Run:
     denied: BudgetExceeded | None = None
     """The first denial. It stands for the rest of the run, so that a node which swallows it cannot go on and on."""
 
+    counts_requests: bool = False
+    """Whether tool calls are counted where a tracked model asks for them, and so not again where they are made."""
+
     def active_ms(self, now_ms: int) -> int:
         return max(0, now_ms - self.zero_ms)
 

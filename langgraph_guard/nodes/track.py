@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -21,9 +21,6 @@ from langgraph_guard.nodes.guard import Update, read
 from langgraph_guard.nodes.metering import Meter, Scope, scopes
 from langgraph_guard.nodes.runs import Run
 from langgraph_guard.nodes.turn import Entrance, enter
-from langgraph_guard.policies.budget import Limit
-from langgraph_guard.policies.calls import named_account
-from langgraph_guard.policies.ledger import Read
 
 CALL: Final = object()
 """The command of a tracked node's flow that runs the node."""
@@ -89,8 +86,8 @@ class Tracker:
                 if scope.denied is None or not _came_from(error, scope.denied):
                     raise
                 result = None
-        if scope.denied is None:
-            yield from self._check_tool_calls(result, scope, config, around)
+            if scope.denied is None:
+                yield from self._count_tool_calls(result, config, around)
         update = yield from self._update(scope, config, around)
         return with_update(result, update)
 
@@ -109,20 +106,15 @@ class Tracker:
         finally:
             scopes.reset(token)
 
-    def _check_tool_calls(
-        self, result: Any, scope: Scope, config: RunnableConfig, around: Run | None
-    ) -> TrackFlow:
-        """Deny now when the model asks for more tool calls than there is room for: the tools would, one by one."""
-        limits = tuple(limit for limit in self._meter.budget.of(unit="tool_calls"))
-        wanted = _tool_calls(result, self._messages_key) if limits else 0
+    def _count_tool_calls(self, result: Any, config: RunnableConfig, around: Run | None) -> TrackFlow:
+        """Charge the tool calls that a model asks for here, so that too many are refused before the first is made."""
+        wanted = _tool_calls(result, self._messages_key)
         if not wanted:
             return
-        who = self._meter.who(config, around)
-        (balances,) = yield [Read(tuple(named_account(limit, who) for limit in limits))]
-        for limit, balance in zip(limits, balances, strict=True):
-            if balance.spent + balance.reserved + wanted > limit.amount:
-                scope.denied = self._meter.deny(_too_many(limit, balance.spent, balance.reserved, wanted), around)
-                return
+        if around is not None:
+            around.counts_requests = True
+        with suppress(BudgetExceeded):  # It is noted as the node's denial.
+            yield from self._meter.tool_calls(wanted, config)
 
     def _update(self, scope: Scope, config: RunnableConfig, around: Run | None) -> TrackFlow:
         if not scope.metered and scope.denied is None:
@@ -182,7 +174,3 @@ def _tool_calls(result: Any, messages_key: str) -> int:
     found = read(result, messages_key) if result is not None else None
     each: list[Any] = [found] if isinstance(found, BaseMessage) else list(found or ())
     return sum(len(message.tool_calls) for message in each if isinstance(message, AIMessage))
-
-
-def _too_many(limit: Limit, spent: int, reserved: int, wanted: int) -> BudgetExceeded:
-    return BudgetExceeded("tool_calls", limit.per, limit.amount, spent, reserved, wanted, limit.window)

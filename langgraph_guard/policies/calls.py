@@ -43,13 +43,24 @@ class Ask:
     def limit_of(self, charge: Charge) -> Limit | None:
         return self.limits[self.charges.index(charge)]
 
-    def output_cap(self, granted: Granted) -> int:
-        """Output tokens that fit every grant."""
-        cap = self.call.max_output
-        for charge, amount in zip(self.charges, granted.amounts, strict=True):
+    def output_cap(self, granted: Granted) -> tuple[int, int | None]:
+        """Output tokens that fit every grant, and the place of the charge that allows no more (`None`: none is short)."""
+        cap, short = self.call.max_output, None
+        for at, (charge, amount) in enumerate(zip(self.charges, granted.amounts, strict=True)):
             if amount < charge.amount:
-                cap = min(cap, output_within(self.call, charge.account.unit, amount, self.cost, cap))
-        return cap
+                fits = output_within(self.call, charge.account.unit, amount, self.cost, cap)
+                cap, short = (fits, at) if fits < cap else (cap, short)
+        return cap, short
+
+    def cut(self, at: int, granted: int, actual: int) -> BudgetExceeded:
+        """Why an answer was cut: the charge at `at` was granted less than it asked for."""
+        charge, limit = self.charges[at], self.limits[at]
+        assert limit is not None
+        assert charge.limit is not None
+        spent = charge.limit - granted + actual
+        return BudgetExceeded(
+            limit.unit, limit.per, limit.amount, spent, 0, charge.amount - granted, limit.window
+        )
 
 
 def plan(budget: Budget, who: Identity, call: Call, cost: Cost | None, *, aside: bool) -> Ask:
@@ -64,10 +75,10 @@ def plan(budget: Budget, who: Identity, call: Call, cost: Cost | None, *, aside:
     return Ask(call, cost, charges, tuple(wanted.values()))
 
 
-def plan_tool_call(budget: Budget, who: Identity) -> Ask:
-    """What one tool call asks of the ledger."""
+def plan_tool_calls(budget: Budget, who: Identity, number: int) -> Ask:
+    """What `number` tool calls ask of the ledger: room for all, or for none."""
     wanted = _accounts(budget, who, ("tool_calls",))
-    charges = tuple(Charge(on, 1, limit.amount if limit else None) for on, limit in wanted.items())
+    charges = tuple(Charge(on, number, limit.amount if limit else None) for on, limit in wanted.items())
     return Ask(Call(0, 0, 0), None, charges, tuple(wanted.values()))
 
 

@@ -1,0 +1,63 @@
+"""What a thread has used, and how its last run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+
+from langgraph_guard.errors import show
+from langgraph_guard.nodes import verdicts
+from langgraph_guard.nodes.finish import ending
+from langgraph_guard.nodes.guard import messages_of
+
+
+@dataclass(frozen=True)
+class GuardReport:
+    """What the guards know of a thread. Amounts are integers: micro-USD, milliseconds, plain counts.
+
+    `status` is `ok`, or why the current turn was stopped (`limit_cost`, …). `turn` and `session` are what each has
+    used by unit; `decisions` are the newest warnings and refusals, oldest first.
+    """
+
+    status: str = "ok"
+    reason: str = ""
+    turn: Mapping[str, int] = field(default_factory=dict)
+    session: Mapping[str, int] = field(default_factory=dict)
+    decisions: tuple[Mapping[str, Any], ...] = ()
+    halt: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"{self.status}{f' ({self.reason})' if self.reason else ''}"]
+        for name, used in (("turn", self.turn), ("session", self.session)):
+            lines.append(f"  {name}: {', '.join(show(unit, amount) for unit, amount in used.items()) or 'nothing'}")
+        return "\n".join(lines)
+
+
+def guard_report(app: Any, config: RunnableConfig) -> GuardReport:
+    """The report of the thread that `config` names, from its newest checkpoint. `app` is a compiled graph."""
+    return report_of(app.get_state(config).values)
+
+
+async def aguard_report(app: Any, config: RunnableConfig) -> GuardReport:
+    """`guard_report` on an event loop."""
+    return report_of((await app.aget_state(config)).values)
+
+
+def report_of(state: Any) -> GuardReport:
+    """The report of a state: of a checkpoint's, or of one that a graph returned with `GuardState` in its schema."""
+    values: Mapping[str, Any] = state if isinstance(state, Mapping) else vars(state)
+    used, turn = values.get("guard_usage") or {}, values.get("guard_turn") or {}
+    halt = verdicts.halted(values, messages_of(values)) or {}
+    said = ending(halt) if halt else {"status": "ok", "reason": ""}
+    time = {"seconds": turn["active_ms"], "steps": turn.get("steps", 0)} if "active_ms" in turn else {}
+    return GuardReport(
+        status=said["status"],
+        reason=said["reason"],
+        turn={**used.get("turn", {}), **time} if used.get("turn_id") == turn.get("id") else dict(time),
+        session=dict(used.get("session", {})),
+        decisions=tuple(values.get("guard_decisions") or ()),
+        halt=halt,
+    )
