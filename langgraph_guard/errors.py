@@ -54,8 +54,8 @@ class _Record(GuardRuntimeError):
 class BudgetExceeded(_Record):
     """A limit would be passed; the call was not made and nothing was written.
 
-    Amounts are integers in the limit's unit (micro-USD for `usd`); `retry_after` is seconds, `None` when waiting
-    does not help.
+    Amounts are integers in the limit's unit (micro-USD for `usd`, milliseconds for `seconds`); `aside` is the part of
+    the limit that is kept for the closing answer; `retry_after` is seconds, `None` when waiting does not help.
     """
 
     unit: str
@@ -66,15 +66,17 @@ class BudgetExceeded(_Record):
     requested: int
     window: str | None = None
     retry_after: float | None = None
+    aside: int = 0
     turn: str = ""
     turn_seq: int = 0
 
     def __str__(self) -> str:
         period = f" in this {self.window}" if self.window else ""
+        kept = f", {show(self.unit, self.aside)} kept for the closing answer" if self.aside else ""
         again = "" if self.retry_after is None else f"; room again in {self.retry_after:.0f} s"
         return (
             f"{show(self.unit, self.spent)} of {show(self.unit, self.limit)} spent per {self.scope}{period}"
-            f" ({show(self.unit, self.reserved)} held), {show(self.unit, self.requested)} more asked for{again}"
+            f" ({show(self.unit, self.reserved)} held{kept}), {show(self.unit, self.requested)} more asked for{again}"
         )
 
 
@@ -129,9 +131,12 @@ class BudgetUnavailable(_Record):
 
 
 def show(unit: str, amount: int) -> str:
-    """An amount for people: `0.0493 USD`, `1200 tokens`. Micro-USD become USD without rounding."""
-    if unit != "usd":
-        return f"{amount} {unit.replace('_', ' ')}"
-    whole, micro = divmod(abs(amount), 1_000_000)
-    digits = f"{micro:06d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if amount < 0 else ''}{whole}.{digits} USD"
+    """An amount for people: `0.0493 USD`, `1.5 seconds`, `1200 tokens`. Nothing is rounded."""
+    sign = "-" if amount < 0 else ""
+    if unit == "usd":
+        whole, micro = divmod(abs(amount), 1_000_000)
+        return f"{sign}{whole}.{f'{micro:06d}'.rstrip('0').ljust(2, '0')} USD"
+    if unit == "seconds":
+        whole, milli = divmod(abs(amount), 1_000)
+        return f"{sign}{whole}{f'.{milli:03d}'.rstrip('0').rstrip('.')} seconds"
+    return f"{amount} {unit.replace('_', ' ')}"

@@ -80,7 +80,8 @@ async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
                 raise
             cancelled = error
         except BaseException:
-            break
+            if not task.done():
+                raise
     if cancelled is not None:
         task.exception()
         raise cancelled

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -23,11 +23,11 @@ from langgraph_guard.nodes.metering import usage as usage_of
 from langgraph_guard.nodes.model import MIN_OUTPUT, meter_model
 from langgraph_guard.nodes.runs import Run
 from langgraph_guard.nodes.track import Tracker
-from langgraph_guard.nodes.turn import Entrance, enter
-from langgraph_guard.policies.budget import Budget, Identity, Limit, Standing, standing, tightest, used_up
+from langgraph_guard.nodes.turn import counters, passed
+from langgraph_guard.policies.budget import Budget, Limit, Standing, standing, tightest, used_up
 from langgraph_guard.policies.calls import named_account
 from langgraph_guard.policies.ledger import Balance, Read
-from langgraph_guard.policies.turns import must_land, passed
+from langgraph_guard.policies.turns import must_land
 from langgraph_guard.prices import Price, PriceBook, price_book
 from langgraph_guard.tokens import TokenCounter, estimate_tokens
 
@@ -44,14 +44,15 @@ class BudgetCheckNode(Guard):
     The gate spends nothing and holds nothing. The hard bound is the meter's: give your models through `.model`, wrap
     the nodes that call them with `.track`, or pass `.callback()` to a run for models that you cannot wrap.
 
-    `backend`: where the ledger is; everyone on the same one shares the limits. `identity`: from a run's config to ids by
-    scope (`{"user": "42"}`); by default the server's authenticated user, then the runtime context, then `configurable`.
-    `prices`: a table of `Price` by model, or a `PriceBook`; by default genai-prices. `count`: tokens of a prompt.
+    `backend`: where the ledger is; everyone on the same one shares the limits. `identity`: from a run's config to ids
+    by scope (`{"user": "42"}`); by default the server's authenticated user, then the runtime context, then
+    `configurable`. `prices`: a table of `Price` by model, or a `PriceBook`; by default genai-prices. `count`: tokens
+    of a prompt.
     Raises `ConfigError` for settings that cannot work together.
     """
 
-    passing: ClassVar[tuple[str, ...]] = ("ok", "warn")
-    stopping: ClassVar[tuple[str, ...]] = ("exceeded",)
+    passing = ("ok", "warn")
+    stopping = ("exceeded",)
 
     def __init__(
         self,
@@ -67,9 +68,9 @@ class BudgetCheckNode(Guard):
         super().__init__(name, messages_key, BudgetView)
         _check(budget, backend, identity)
         self.budget = budget
-        self._meter = Meter(name, budget, backend, price_book(prices), count, identity)
+        self._meter = Meter(name, budget, backend, price_book(prices), count, identity, messages_key)
         self._callback = BudgetCallback(self._meter)
-        self._tracker = Tracker(self._meter, self._callback, messages_key)
+        self._tracker = Tracker(self._meter, self._callback)
 
     # The gate
 
@@ -79,9 +80,6 @@ class BudgetCheckNode(Guard):
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
         return await arun(self._check(input, in_config(config)), self._ledger.aexecute)
 
-    def __call__(self, state: BudgetView) -> Update:
-        return self.invoke(state)
-
     def after_model(self, state: MessagesView) -> Literal["tools", "end", "exceeded"]:
         """Where to go from a tracked model node: to the tools it calls, to the end, or `exceeded` after a denial."""
         messages = messages_of(state, self.messages_key)
@@ -90,7 +88,7 @@ class BudgetCheckNode(Guard):
         last = messages[-1] if messages else None
         return "tools" if isinstance(last, AIMessage) and last.tool_calls else "end"
 
-    def paths(self, **targets: str) -> dict[str, str]:
+    def paths(self, **targets: str) -> dict[Hashable, str]:
         """The path map of `route` (`ok`, `warn`, `exceeded`) or, when it names them, of `after_model` (`tools`, `end`,
         `exceeded`). `warn` goes where `ok` goes unless it has a target. Raises `ConfigError` for a word without one.
         """
@@ -111,7 +109,7 @@ class BudgetCheckNode(Guard):
 
         `llm` is a chat model or built around one (`bind_tools`, `with_structured_output`, `with_retry`,
         `with_fallbacks`, a prompt piped into it); what comes back is used like it. `landing`: its calls may use what
-        the budget keeps aside for the closing answer. `min_output`: refuse a call that has room for fewer output tokens.
+        the budget keeps aside for the closing answer. `min_output`: a call with room for fewer output tokens is denied.
         Raises `PriceUnknown` at once when a usd limit stands and the model has no price.
         """
         if isinstance(min_output, bool) or not isinstance(min_output, int) or min_output < 1:
@@ -141,41 +139,40 @@ class BudgetCheckNode(Guard):
         return self._meter.backend.ledger
 
     def _check(self, state: Any, config: RunnableConfig) -> NodeFlow:
-        run = self._meter.run_of(config)
-        who = self._meter.who(config, run)
-        entrance = enter(self._meter, state, config, run, who, self.messages_key)
+        meter = self._meter
+        run = meter.run_of(config) or Run(self, False, meter.now_ms())
+        yield from meter.enter(run, config, state)
+        turn = passed(run, read(state, "guard_turn") or {}, config, meter.now_ms())
+        who = meter.who(config, run)
         limits = tuple(limit for limit in self.budget.limits if limit.in_ledger)
-        accounts = tuple(named_account(limit, who) for limit in limits)
-        *_, balances, used = yield [*entrance.commands, Read(accounts), Read(entrance.counters)]
-        standings = self._standings(entrance, dict(zip(limits, balances, strict=True)))
-        messages = messages_of(state, self.messages_key)
-        verdict = self._verdict(standings, run, entrance, read(state, "guard_remaining_steps"), messages)
-        update = verdicts.update(state, self.name, verdict, entrance.turn, self._meter.now_ms())
-        usage = usage_of(entrance.counters, used, entrance.turn)
+        counting = counters(who)
+        balances, used = yield [Read(tuple(named_account(limit, who) for limit in limits)), Read(counting)]
+        standings = self._standings(turn, dict(zip(limits, balances, strict=True)))
+        verdict = self._verdict(standings, run, turn, state)
+        self._say(verdict)
+        update = verdicts.update(state, self.name, verdict, run.turn_ref, meter.now_ms())
+        usage = usage_of(counting, used, run.turn_ref)
         if usage != (read(state, "guard_usage") or {}):
             update["guard_usage"] = usage
-        self._say(verdict)
-        return {**update, "guard_turn": entrance.turn}
+        return {**update, "guard_turn": turn}
 
-    def _standings(self, entrance: Entrance, balances: dict[Limit, Balance]) -> list[Standing]:
+    def _standings(self, turn: Mapping[str, Any], balances: Mapping[Limit, Balance]) -> list[Standing]:
         aside = self._meter.has_landing
         found = [standing(self.budget, limit, balance, aside=aside) for limit, balance in balances.items()]
         for limit in self.budget.of(per="turn"):
             if limit.unit in ("steps", "seconds"):
-                used = entrance.turn["steps" if limit.unit == "steps" else "active_ms"]
+                used = turn["steps" if limit.unit == "steps" else "active_ms"]
                 found.append(Standing(limit, limit.amount, used))
         return found
 
-    def _verdict(
-        self, standings: list[Standing], run: Run | None, entrance: Entrance, remaining: int | None, messages: list[Any]
-    ) -> verdicts.Verdict:
-        if run is not None and run.denied is not None:
+    def _verdict(self, standings: list[Standing], run: Run, turn: Mapping[str, Any], state: Any) -> verdicts.Verdict:
+        if run.denied is not None:
             return verdicts.denied(run.denied)
-        over = used_up(standings) or self._too_long(messages)
+        over = used_up(standings) or self._too_long(messages_of(state, self.messages_key))
         if over is not None:
             return verdicts.of("exceeded", over)
-        if must_land(entrance.turn, remaining):
-            return verdicts.landing(entrance.turn, remaining or 0)
+        if must_land(turn, remaining := read(state, "guard_remaining_steps")):
+            return verdicts.landing(turn, remaining)
         near = tightest(standings, self.budget.warn_at)
         return verdicts.of("warn", near) if near is not None else verdicts.OK
 

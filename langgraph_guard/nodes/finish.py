@@ -68,7 +68,7 @@ class FinishNode(Runnable[Any, Update]):
         self._meters: tuple[Meter, ...] = meters_in(model) if model is not None else ()
         declare(self, MessagesView if messages_key == "messages" else renamed(MessagesView, messages_key))
 
-    def __call__(self, state: MessagesView) -> Update:
+    def __call__(self, state: Any) -> Update:
         return self.invoke(state)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
@@ -107,7 +107,7 @@ class FinishNode(Runnable[Any, Update]):
         emit("run.finished", guard=self.name, status=_status(halt), closed_calls=len(closing), by_model=written)
         update: Update = {self.messages_key: [*closing, last]}
         if self._meters and (turn := read(state, "guard_turn")):
-            update["guard_usage"] = yield from self._meters[0].spent(config, turn)
+            update["guard_usage"] = yield from self._meters[0].spent(config, (turn["id"], turn["seq"]))
         return update
 
     def _answer(self, messages: list[BaseMessage]) -> Generator[Sequence[Any], list[Any], str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
@@ -14,7 +14,7 @@ from typing_extensions import get_type_hints
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes.guard import Guard, Update, as_schema, in_config, read
-from langgraph_guard.state import REDUCERS
+from langgraph_guard.state import REDUCERS, GuardState
 
 
 class Check(NamedTuple):
@@ -39,8 +39,8 @@ class FusedGuard(Guard):
     def __init__(self, guards: tuple[Guard, ...], name: str) -> None:
         _check(guards)
         self.guards = guards
-        self.passing = guards[-1].passing  # type: ignore[misc]  # an instance's own words, fixed when it is made
-        self.stopping = tuple({word: None for guard in guards for word in guard.stopping})  # type: ignore[misc]
+        self.passing = guards[-1].passing
+        self.stopping = tuple({word: None for guard in guards for word in guard.stopping})
         hints = {key: hint for g in guards for key, hint in get_type_hints(g.schema, include_extras=True).items()}
         super().__init__(name, guards[0].messages_key, as_schema("FusedView", hints))
 
@@ -63,7 +63,7 @@ class FusedGuard(Guard):
         for guard in self.guards:
             (said,) = yield [Check(guard, view)]
             view, update = after(view, said, self.messages_key), joined(update, said, self.messages_key)
-            route = guard.route(view)
+            route = guard.route(cast(GuardState, view))
             if route in guard.stopping:
                 break
         verdict = {"route": route, "turn": (view.get("guard_turn") or {}).get("id", ""), "at": 0}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from types import MethodType
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
@@ -32,8 +32,9 @@ class Guard(Runnable[Any, Update]):
     Sync and async without a thread hop. Its keys join the graph's channels by themselves.
     """
 
-    passing: ClassVar[tuple[str, ...]] = ("ok",)
-    stopping: ClassVar[tuple[str, ...]] = ()
+    name: str
+    passing: tuple[str, ...] = ("ok",)
+    stopping: tuple[str, ...] = ()
 
     def __init__(self, name: str, messages_key: str = "messages", schema: type = MessagesView) -> None:
         if not isinstance(name, str) or not name:
@@ -45,7 +46,7 @@ class Guard(Runnable[Any, Update]):
         self.schema = schema
         declare(self, schema)
 
-    def __call__(self, state: MessagesView) -> Update:
+    def __call__(self, state: Any) -> Update:
         return self.invoke(state)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
@@ -56,7 +57,7 @@ class Guard(Runnable[Any, Update]):
         verdict = (read(state, "guard_verdicts") or {}).get(self.name)
         return cast(str, verdict["route"]) if verdict else self.passing[0]
 
-    def paths(self, **targets: str) -> dict[str, str]:
+    def paths(self, **targets: str) -> dict[Hashable, str]:
         """The path map of `route`: a node for each word. Words of a passing verdict default to the first one's target.
 
         Raises `ConfigError` for an unknown word, and for a word that has no target.
@@ -64,7 +65,9 @@ class Guard(Runnable[Any, Update]):
         return path_map(self.name, self.passing, self.stopping, targets)
 
 
-def path_map(guard: str, passing: Sequence[str], stopping: Sequence[str], targets: Mapping[str, str]) -> dict[str, str]:
+def path_map(
+    guard: str, passing: Sequence[str], stopping: Sequence[str], targets: Mapping[str, str]
+) -> dict[Hashable, str]:
     words = (*passing, *stopping)
     for word, target in targets.items():
         if word not in words:
@@ -75,7 +78,7 @@ def path_map(guard: str, passing: Sequence[str], stopping: Sequence[str], target
     missing = [word for word in (*passing[:1], *stopping) if word not in targets and (word in stopping or not first)]
     if missing:
         raise ConfigError("paths", f"{guard} may route to {', '.join(missing)}: give it a target")
-    return {**{word: cast(str, first) for word in passing}, **targets}
+    return {word: targets.get(word) or cast(str, first) for word in words if word in targets or word in passing}
 
 
 def declare(node: Any, schema: type) -> None:
@@ -129,5 +132,4 @@ def renamed(schema: type, key: str) -> type:
 
 
 def as_schema(name: str, hints: dict[str, Any]) -> type:
-    make: Callable[..., type] = TypedDict
-    return make(name, hints, total=False)
+    return cast(type, TypedDict(name, hints, total=False))  # type: ignore[operator]  # its functional form, at run time

@@ -20,7 +20,8 @@ from langgraph_guard.errors import BudgetExceeded, GuardError, GuardRuntimeError
 from langgraph_guard.events import emit
 from langgraph_guard.nodes.identity import Identify, checked, identify
 from langgraph_guard.nodes.runs import Run, Runs
-from langgraph_guard.policies.budget import LEDGER_UNITS, Budget, Identity, meters, nap
+from langgraph_guard.nodes.turn import counters, enter, peek
+from langgraph_guard.policies.budget import Budget, Identity, nap
 from langgraph_guard.policies.calls import Ask, Call, denial, plan, plan_tool_calls
 from langgraph_guard.policies.ledger import (
     TURN,
@@ -85,6 +86,7 @@ class Held:
     short: int | None = None
     """The place of the charge that lowered the cap; `None` when the call got all that it asked for."""
     timeout: float | None = None
+    asked_at: float = 0.0
     answered_by: ModelRef | None = None
 
 
@@ -92,9 +94,17 @@ class Meter:
     """One budget on one ledger."""
 
     def __init__(
-        self, name: str, budget: Budget, backend: Backend, prices: PriceBook, count: TokenCounter, who: Identify | None
+        self,
+        name: str,
+        budget: Budget,
+        backend: Backend,
+        prices: PriceBook,
+        count: TokenCounter,
+        who: Identify | None,
+        messages_key: str,
     ) -> None:
         self.name = name
+        self.messages_key = messages_key
         self.budget = budget
         self.backend = backend
         self.prices = prices
@@ -122,10 +132,9 @@ class Meter:
 
     # What a call may cost
 
-    def rates(self, model: ModelRef) -> Rates | None:
+    def rates(self, model: ModelRef, at: float) -> Rates | None:
         """Prices of `model`. Raises `PriceUnknown` when there are none and a usd limit needs them."""
-        now = self.backend.clock.now()
-        rates = self.prices.rates(model.name, model.provider, tier=model.tier, at=now) if model.name else None
+        rates = self.prices.rates(model.name, model.provider, tier=model.tier, at=at) if model.name else None
         if rates is None and self.has_usd_limit:
             raise PriceUnknown(model.name or "(unnamed)", model.provider)
         return rates
@@ -151,13 +160,24 @@ class Meter:
 
     # Flows
 
+    def enter(self, run: Run | None, config: RunnableConfig, state: Any = None) -> LedgerFlow:
+        """Let `run` enter its turn, unless it has. Without a `state` at hand, the graph's channels are asked."""
+        if run is None or run.turn is not None:
+            return
+        seen = peek(config, "guard_turn", "guard_usage", self.messages_key) if state is None else state
+        commands = enter(run, seen, self.who(config, run), self.messages_key, self.now_ms())
+        if commands:
+            yield commands
+
     def admit(self, held: Held, call: Call, config: RunnableConfig) -> LedgerFlow:
         """Reserve for `call` and complete `held`. Raises `BudgetExceeded`; afterwards nothing is held."""
         run = self.run_of(config)
         if run is not None and run.denied is not None and not call.landing:
             raise self._noted(run.denied)
+        yield from self.enter(run, config)
         try:
-            rates = self.rates(held.model)
+            held.asked_at = self.backend.clock.now()
+            rates = self.rates(held.model, held.asked_at)
             who = self.who(config, run)
             held.ask = plan(self.budget, who, call, rates.worst if rates else None, aside=self.has_landing)
             held.timeout = self._timeout(run, call.landing)
@@ -178,6 +198,7 @@ class Meter:
     def tool_calls(self, number: int, config: RunnableConfig) -> LedgerFlow:
         """Charge `number` tool calls. Raises `BudgetExceeded` when there is no room for all of them."""
         run = self.run_of(config)
+        yield from self.enter(run, config)
         held = Held(uuid.uuid4().hex, ModelRef(""), plan_tool_calls(self.budget, self.who(config, run), number))
         try:
             yield from self._reserve(held, run)
@@ -216,17 +237,16 @@ class Meter:
         yield from self._closing([Release(held.id)])
         emit("budget.released", guard=self.name, reservation=held.id, outcome=outcome)
 
-    def spent(self, config: RunnableConfig, turn: Mapping[str, Any]) -> LedgerFlow:
+    def spent(self, config: RunnableConfig, turn: tuple[str, int]) -> LedgerFlow:
         """What the session and the turn have used: the `guard_usage` of a state update."""
-        who = self.who(config, self.run_of(config))
-        counters = tuple(account for unit in LEDGER_UNITS for account in meters(who, unit))
-        (balances,) = yield [Read(counters)]
-        return usage(counters, cast(tuple[Balance, ...], balances), turn)
+        accounts = counters(self.who(config, self.run_of(config)))
+        (balances,) = yield [Read(accounts)]
+        return usage(accounts, cast(tuple[Balance, ...], balances), turn)
 
     def _reserve(self, held: Held, run: Run | None) -> Generator[Sequence[Command], list[Reply], Granted]:
         assert held.ask is not None
-        turn = run.turn[0] if run and run.turn else None
-        reserve = Reserve(held.id, held.ask.charges, self.budget.lease, self.budget.orphans, turn)
+        turn = run.turn_ref[0] if run else ""
+        reserve = Reserve(held.id, held.ask.charges, self.budget.lease, self.budget.orphans, turn or None)
         return (yield from self.queue(reserve, held.ask))
 
     def queue(self, reserve: Reserve, ask: Ask) -> Generator[Sequence[Command], list[Reply], Granted]:
@@ -243,9 +263,7 @@ class Meter:
             if pause is None:
                 raise denial(reply, limit)
             yield [Wait(pause)]
-            emit(
-                "budget.waited", guard=self.name, unit=limit.unit, scope=limit.per, window=limit.window, seconds=pause
-            )
+            emit("budget.waited", guard=self.name, unit=limit.unit, scope=limit.per, window=limit.window, seconds=pause)
             waited, tries = waited + pause, tries + 1
 
     def _closing(self, batch: Sequence[Command]) -> Generator[Sequence[Command], list[Reply], Closed | None]:
@@ -260,24 +278,24 @@ class Meter:
     # Parts
 
     def _actual(self, held: Held, usage: Usage) -> dict[str, int]:
-        rates = self._answer_rates(held)
+        rates = self._answer_rates(held, usage)
         actual = {"tokens": usage.total_tokens, "model_calls": 1}
         return {**actual, "usd": rates.cost(usage)} if rates else actual
 
-    def _answer_rates(self, held: Held) -> Rates | None:
-        """Prices of the model that answered, or of the one that was asked."""
-        now = self.backend.clock.now()
+    def _answer_rates(self, held: Held, usage: Usage) -> Rates | None:
+        """Prices of the model that answered, or of the one that was asked, as they were when it was asked."""
         for model in (held.answered_by, held.model):
-            rates = model and self.prices.rates(model.name, model.provider, tier=model.tier, at=now)
+            rates = model and self.prices.rates(
+                model.name, model.provider, tier=usage.tier or model.tier, at=held.asked_at
+            )
             if rates:
                 return rates
         return None
 
-
     def deny(self, error: BudgetExceeded, run: Run | None, *, latch: bool = True) -> BudgetExceeded:
         """Note a denial: in its turn, for the rest of the run, for the node around it, and for who listens."""
-        if run is not None and run.turn is not None and not error.turn:
-            error.turn, error.turn_seq = run.turn
+        if run is not None and not error.turn_seq:
+            error.turn, error.turn_seq = run.turn_ref
         if latch and run is not None:
             run.denied = error
         emit(
@@ -317,10 +335,10 @@ class Meter:
         )
 
 
-def usage(counters: Sequence[Account], balances: Sequence[Balance], turn: Mapping[str, Any]) -> dict[str, Any]:
+def usage(accounts: Sequence[Account], balances: Sequence[Balance], turn: tuple[str, int]) -> dict[str, Any]:
     """`guard_usage`: what the ledger has settled for the session and the turn, by unit."""
-    used: dict[str, Any] = {"session": {}, "turn": {}, "turn_id": turn["id"], "turn_seq": turn["seq"]}
-    for account, balance in zip(counters, balances, strict=True):
+    used: dict[str, Any] = {"session": {}, "turn": {}, "turn_id": turn[0], "turn_seq": turn[1]}
+    for account, balance in zip(accounts, balances, strict=True):
         part = "session" if account.scope == "session" and account.window != TURN else "turn"
         if balance.spent:
             used[part][account.unit] = balance.spent

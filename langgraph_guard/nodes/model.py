@@ -117,8 +117,9 @@ def meter_model(
         if isinstance(llm, MeteredModel) and llm.meter is meter and llm.landing == landing:
             return llm
         wrapped = MeteredModel(llm, meter, landing=landing, min_output=min_output)
-        if model_ref(wrapped.llm, {}).name:
-            meter.rates(model_ref(wrapped.llm, {}))
+        asked = model_ref(wrapped.llm, {})
+        if asked.name:
+            meter.rates(asked, meter.backend.clock.now())
         return wrapped
 
     return replace_models(model, metered)
@@ -167,6 +168,8 @@ def meters_in(runnable: Runnable[Any, Any]) -> tuple[Meter, ...]:
 class _Metered:
     """One call: reserved on entry, closed on exit, whatever happens in between."""
 
+    closed = True
+
     def __init__(
         self, model: MeteredModel, input: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> None:
@@ -195,6 +198,11 @@ class _Metered:
         run(self._close(error), self.meter.backend.ledger.execute)
         self._out_of_time(error)
 
+    def __del__(self) -> None:
+        """What a KeyboardInterrupt on the way to `__exit__` left open."""
+        if not self.closed:
+            run(self._close(KeyboardInterrupt()), self.meter.backend.ledger.execute)
+
     async def __aenter__(self) -> _Metered:
         try:
             await arun(self._open(), self.meter.backend.ledger.aexecute)
@@ -210,6 +218,7 @@ class _Metered:
         self._out_of_time(error)
 
     def _open(self) -> LedgerFlow:
+        self.closed = False
         yield from self.meter.admit(self.held, self._call(), self.config)
         self.kwargs = {**self.kwargs, self.model.cap_name: self.held.cap}
         if self.held.timeout is not None and self.model.takes_timeout and "timeout" not in self.kwargs:
@@ -224,6 +233,7 @@ class _Metered:
             yield from self.meter.release(self.held, outcome)
         else:
             yield from self.meter.settle(self.held, None, "uncertain")
+        self.closed = True
 
     def _settle(self) -> LedgerFlow:
         if self._usage is not None and self._usage.get("total_cost") == 0:
@@ -289,9 +299,9 @@ def model_ref(llm: BaseChatModel, kwargs: dict[str, Any]) -> ModelRef:
 
 
 def answered_by(metadata: dict[str, Any], asked: ModelRef) -> ModelRef:
-    """Which model a response says it came from."""
+    """Which model a response says it came from, at the provider that was asked: gateways answer in others' names."""
     name = metadata.get("model_name") or metadata.get("model") or asked.name
-    return ModelRef(name, metadata.get("model_provider") or asked.provider, metadata.get("service_tier") or asked.tier)
+    return ModelRef(name, asked.provider or metadata.get("model_provider"), asked.tier)
 
 
 def ended_at_cap(metadata: dict[str, Any], usage: Usage | None, cap: int | None) -> bool:
@@ -301,11 +311,12 @@ def ended_at_cap(metadata: dict[str, Any], usage: Usage | None, cap: int | None)
 
 
 def read_usage(metadata: Any) -> Usage | None:
-    """Usage as reported; `None` when it is missing or its figures cannot be."""
+    """Usage as reported; `None` when it is missing, all zero, or its figures cannot be."""
     try:
-        return Usage.from_metadata(metadata)
+        usage = Usage.from_metadata(metadata)
     except InvalidAmount:
         return None
+    return usage if usage and usage.total_tokens else None
 
 
 def _own_cap(model: MeteredModel, kwargs: dict[str, Any]) -> int:

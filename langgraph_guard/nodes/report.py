@@ -30,7 +30,7 @@ class GuardReport:
     halt: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        lines = [f"{self.status}{f' ({self.reason})' if self.reason else ''}"]
+        lines = [self.reason or self.status]
         for name, used in (("turn", self.turn), ("session", self.session)):
             lines.append(f"  {name}: {', '.join(show(unit, amount) for unit, amount in used.items()) or 'nothing'}")
         return "\n".join(lines)

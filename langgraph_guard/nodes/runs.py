@@ -29,13 +29,19 @@ class Run:
     zero_ms: int
     """The moment at which the turn would have begun, had nobody been waited for."""
     id: str = field(default_factory=lambda: f"run-{uuid.uuid4().hex}")
-    turn: tuple[str, int] | None = None
+    turn: dict[str, Any] | None = None
+    """The turn as it was when the run entered it."""
     zero_steps: dict[str, int] = field(default_factory=dict)
     denied: BudgetExceeded | None = None
     """The first denial. It stands for the rest of the run, so that a node which swallows it cannot go on and on."""
 
     counts_requests: bool = False
     """Whether tool calls are counted where a tracked model asks for them, and so not again where they are made."""
+
+    @property
+    def turn_ref(self) -> tuple[str, int]:
+        """The turn's id and number; ("", 0) before it is known."""
+        return (self.turn["id"], self.turn["seq"]) if self.turn else ("", 0)
 
     def active_ms(self, now_ms: int) -> int:
         return max(0, now_ms - self.zero_ms)

@@ -20,7 +20,6 @@ from langgraph_guard.nodes.callback import BudgetCallback, tracking
 from langgraph_guard.nodes.guard import Update, read
 from langgraph_guard.nodes.metering import Meter, Scope, scopes
 from langgraph_guard.nodes.runs import Run
-from langgraph_guard.nodes.turn import Entrance, enter
 
 CALL: Final = object()
 """The command of a tracked node's flow that runs the node."""
@@ -31,10 +30,9 @@ TrackFlow = Generator[Sequence[Any], list[Any], Any]
 class Tracker:
     """Wraps nodes for one budget."""
 
-    def __init__(self, meter: Meter, callback: BudgetCallback, messages_key: str) -> None:
+    def __init__(self, meter: Meter, callback: BudgetCallback) -> None:
         self._meter = meter
         self._callback = callback
-        self._messages_key = messages_key
 
     def wrap(self, node: Any) -> Any:
         if isinstance(node, Runnable):
@@ -46,36 +44,34 @@ class Tracker:
 
             @functools.wraps(called)
             async def tracked_async(*args: Any, **kwargs: Any) -> Any:
-                return await self.arun(lambda: called(*args, **kwargs), args[0] if args else None, None)
+                return await self.arun(lambda: called(*args, **kwargs))
 
             return tracked_async
 
         @functools.wraps(called)
         def tracked(*args: Any, **kwargs: Any) -> Any:
-            return self.run(lambda: called(*args, **kwargs), args[0] if args else None, None)
+            return self.run(lambda: called(*args, **kwargs))
 
         return tracked
 
-    def run(self, call: Callable[[], Any], state: Any, config: RunnableConfig | None) -> Any:
+    def run(self, call: Callable[[], Any], config: RunnableConfig | None = None) -> Any:
         ledger = self._meter.backend.ledger
         return run(
-            self._track(state, ensure_config(config)),
+            self._track(ensure_config(config)),
             lambda batch: [call()] if batch[0] is CALL else ledger.execute(batch),
         )
 
-    async def arun(self, call: Callable[[], Any], state: Any, config: RunnableConfig | None) -> Any:
+    async def arun(self, call: Callable[[], Any], config: RunnableConfig | None = None) -> Any:
         ledger = self._meter.backend.ledger
 
         async def execute(batch: Sequence[Any]) -> list[Any]:
             return [await call()] if batch[0] is CALL else await ledger.aexecute(batch)
 
-        return await arun(self._track(state, ensure_config(config)), execute)
+        return await arun(self._track(ensure_config(config)), execute)
 
-    def _track(self, state: Any, config: RunnableConfig) -> TrackFlow:
+    def _track(self, config: RunnableConfig) -> TrackFlow:
         around = self._meter.run_of(config)
-        entrance = self._enter(state, config, around)
-        if entrance is not None and entrance.commands:
-            yield entrance.commands
+        yield from self._meter.enter(around, config)
         scope = Scope()
         with self._watching(scope):
             try:
@@ -91,12 +87,6 @@ class Tracker:
         update = yield from self._update(scope, config, around)
         return with_update(result, update)
 
-    def _enter(self, state: Any, config: RunnableConfig, around: Run | None) -> Entrance | None:
-        """In a graph without a gate, the first tracked node opens the turn."""
-        if around is None or around.turn is not None or around.resuming:
-            return None
-        return enter(self._meter, state, config, around, self._meter.who(config, around), self._messages_key)
-
     @contextmanager
     def _watching(self, scope: Scope) -> Iterator[None]:
         token = scopes.set({**scopes.get(), self._meter.name: scope})
@@ -108,7 +98,7 @@ class Tracker:
 
     def _count_tool_calls(self, result: Any, config: RunnableConfig, around: Run | None) -> TrackFlow:
         """Charge the tool calls that a model asks for here, so that too many are refused before the first is made."""
-        wanted = _tool_calls(result, self._messages_key)
+        wanted = _tool_calls(result, self._meter.messages_key)
         if not wanted:
             return
         if around is not None:
@@ -119,14 +109,14 @@ class Tracker:
     def _update(self, scope: Scope, config: RunnableConfig, around: Run | None) -> TrackFlow:
         if not scope.metered and scope.denied is None:
             return {}
-        turn = {"id": around.turn[0], "seq": around.turn[1]} if around and around.turn else {"id": "", "seq": 0}
+        id, seq = around.turn_ref if around else ("", 0)
+        now_ms = self._meter.now_ms()
         update: Update = {}
         if around is not None and around.turn is not None:
-            update["guard_turn"] = {**turn, "active_ms": around.active_ms(self._meter.now_ms())}
-            update["guard_usage"] = yield from self._meter.spent(config, turn)
+            update["guard_turn"] = {**around.turn, "active_ms": around.active_ms(now_ms)}
+            update["guard_usage"] = yield from self._meter.spent(config, (id, seq))
         if scope.denied is not None:
-            said = verdicts.denied(scope.denied)
-            update |= verdicts.update({}, self._meter.name, said, turn, self._meter.now_ms())
+            update |= verdicts.update({}, self._meter.name, verdicts.denied(scope.denied), (id, seq), now_ms)
         return update
 
 
@@ -139,10 +129,10 @@ class TrackedNode(Runnable[Any, Any]):
         self._tracker = tracker
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return self._tracker.run(lambda: self.node.invoke(input, config, **kwargs), input, config)
+        return self._tracker.run(lambda: self.node.invoke(input, config, **kwargs), config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return await self._tracker.arun(lambda: self.node.ainvoke(input, config, **kwargs), input, config)
+        return await self._tracker.arun(lambda: self.node.ainvoke(input, config, **kwargs), config)
 
 
 def with_update(result: Any, update: Update) -> Any:

@@ -1,68 +1,69 @@
-"""How a run enters its turn: which it is, how much of it has passed, and what the ledger must be told."""
+"""How a run enters its turn: which it is, and what the ledger must be told about it."""
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import EmptyChannelError
 
 from langgraph_guard.nodes.guard import messages_of, opener, read
-from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.runs import Run, namespace, step_of
 from langgraph_guard.policies import turns
 from langgraph_guard.policies.budget import LEDGER_UNITS, Identity, meters
 from langgraph_guard.policies.ledger import TURN, Account, Command, EnsureAtLeast, OpenTurn
 
-
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """The turn as it stands now, the accounts that count it, and the commands that open it where it was not open."""
-
-    turn: dict[str, Any]
-    counters: tuple[Account, ...]
-    commands: tuple[Command, ...]
+# How a task reads channels that its input schema does not name. LangGraph's own ToolNode reads state by it.
+READ: Final = "__pregel_read"
 
 
-def enter(
-    meter: Meter, state: Any, config: RunnableConfig, run: Run | None, who: Identity, messages_key: str
-) -> Entrance:
-    """The turn that `run` is in. The first visit of a run fixes it; later ones only bring time and steps up to now."""
+def counters(who: Identity) -> tuple[Account, ...]:
+    """The accounts that count what a session and its turn use, limited or not."""
+    return tuple(account for unit in LEDGER_UNITS for account in meters(who, unit))
+
+
+def enter(run: Run, state: Any, who: Identity, messages_key: str, now_ms: int) -> tuple[Command, ...]:
+    """Fix the turn of `run` at its first visit. Returns the commands that open it in the ledger.
+
+    The counters are raised to what the checkpoint knows, because the ledger may have forgotten, or be a new one.
+    """
     stored = read(state, "guard_turn") or {}
-    counters = tuple(account for unit in LEDGER_UNITS for account in meters(who, unit))
-    first = run is None or run.turn is None
-    turn = _open(stored, state, run, messages_key, meter.now_ms()) if first or not stored else dict(stored)
-    if run is not None:
-        turn = _bring_up(turn, run, config, meter.now_ms(), first)
-    commands = _commands(who, turn, read(state, "guard_usage") or {}, counters) if first else ()
-    return Entrance(turn, counters, commands)
-
-
-def _open(stored: dict[str, Any], state: Any, run: Run | None, messages_key: str, now_ms: int) -> dict[str, Any]:
-    resuming = run is not None and (run.resuming or run.turn is not None)
-    fresh = run.id if run else f"turn-{uuid.uuid4().hex}"
     by = opener(messages_of(state, messages_key))
-    if by is None and not resuming and read(state, messages_key) is None:
-        by = fresh  # A host without messages: each run that brings input is a turn.
-    return turns.enter(stored, by, resuming=resuming, fresh=fresh, now_ms=now_ms)
+    if by is None and not run.resuming and read(state, messages_key) is None:
+        by = run.id  # A host without messages: each run that brings input is a turn.
+    run.turn = turns.enter(stored, by, resuming=run.resuming, fresh=run.id, now_ms=now_ms)
+    run.zero_ms -= run.turn["active_ms"]
+    if not who.session:
+        return ()
+    opened = OpenTurn(who.tenant, who.session, run.turn["id"], run.turn["seq"])
+    return opened, *_raised(counters(who), read(state, "guard_usage") or {}, run.turn["id"])
 
 
-def _bring_up(turn: dict[str, Any], run: Run, config: RunnableConfig, now_ms: int, first: bool) -> dict[str, Any]:
-    ns, step = namespace(config), step_of(config)
-    if first:
-        run.turn = (turn["id"], turn["seq"])
-        run.zero_ms = now_ms - turn.get("active_ms", 0)
-    zero = run.zero_steps.setdefault(ns, step - turn.get("steps", 0))
+def passed(run: Run, stored: Mapping[str, Any], config: RunnableConfig, now_ms: int) -> dict[str, Any]:
+    """The turn of `run` with its time and steps brought up to now."""
+    assert run.turn is not None
+    turn = {**run.turn, **(stored if stored.get("id") == run.turn["id"] else {})}
+    step = step_of(config)
+    zero = run.zero_steps.setdefault(namespace(config), step - turn.get("steps", 0))
     return turns.passed(turn, active_ms=run.active_ms(now_ms), steps=step - zero)
 
 
-def _commands(
-    who: Identity, turn: dict[str, Any], used: dict[str, Any], counters: tuple[Account, ...]
-) -> tuple[Command, ...]:
-    """Open the turn, and raise the counters to what the checkpoint knows: a ledger may have forgotten."""
-    if not who.session:
-        return ()
-    known = {TURN: used.get("turn", {}) if used.get("turn_id") == turn["id"] else {}, None: used.get("session", {})}
-    raised = (EnsureAtLeast(c, known[c.window].get(c.unit, 0), turn["id"]) for c in counters)
-    return (OpenTurn(who.tenant, who.session, turn["id"], turn["seq"]), *(each for each in raised if each.total))
+def peek(config: RunnableConfig, *keys: str) -> dict[str, Any]:
+    """State as the channels of the running graph show it, for code that is not given it."""
+    look = (config.get("configurable") or {}).get(READ)
+    found: dict[str, Any] = {}
+    if look is None:
+        return {}
+    for key in keys:
+        with suppress(KeyError, EmptyChannelError):  # The graph keeps no such key, or nothing was written to it yet.
+            found[key] = look(key)
+    return found
+
+
+def _raised(accounts: tuple[Account, ...], used: Mapping[str, Any], turn: str) -> list[Command]:
+    session = used.get("session", {})
+    this_turn = used.get("turn", {}) if used.get("turn_id") == turn else {}
+    totals = [(this_turn if account.window == TURN else session).get(account.unit) for account in accounts]
+    return [EnsureAtLeast(account, total, turn) for account, total in zip(accounts, totals, strict=True) if total]

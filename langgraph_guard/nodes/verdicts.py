@@ -39,13 +39,14 @@ def of(route: str, standing: Standing) -> Verdict:
             "spent": standing.spent,
             "reserved": standing.reserved,
             "requested": 0,
+            "aside": limit.amount - standing.ceiling,
             "retry_after": None,
         },
     )
 
 
 def denied(error: BudgetExceeded) -> Verdict:
-    names = ("unit", "scope", "window", "limit", "spent", "reserved", "requested", "retry_after")
+    names = ("unit", "scope", "window", "limit", "spent", "reserved", "requested", "aside", "retry_after")
     return Verdict("exceeded", STATUS[error.unit], {name: getattr(error, name) for name in names})
 
 
@@ -55,16 +56,16 @@ def landing(turn: Mapping[str, Any], remaining: int) -> Verdict:
     return Verdict("exceeded", STATUS["steps"], {**facts, "spent": turn["steps"], "reserved": 0, "requested": 0})
 
 
-def update(state: Any, guard: str, verdict: Verdict, turn: Mapping[str, Any], now_ms: int) -> Update:
+def update(state: Any, guard: str, verdict: Verdict, turn: tuple[str, int], now_ms: int) -> Update:
     """The state update that says `verdict`: always the route, and a decision when it is news."""
     before = (read(state, "guard_verdicts") or {}).get(guard) or {}
-    said = {"route": verdict.route, "reason": verdict.reason, "turn": turn["id"]}
+    said = {"route": verdict.route, "reason": verdict.reason, "turn": turn[0]}
     if {name: before.get(name) for name in said} == said:
         return {}
     news: Update = {"guard_verdicts": {guard: {**said, "at": now_ms}}}
     if verdict.route == "ok":
         return news
-    decision = decide(guard, verdict, turn["id"], turn["seq"], now_ms)
+    decision = decide(guard, verdict, *turn, now_ms)
     news["guard_decisions"] = [decision]
     return {**news, "guard_halt": decision} if verdict.route == "exceeded" else news
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from difflib import get_close_matches
+from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
 from langgraph_guard.errors import ConfigError, InvalidAmount
@@ -35,6 +36,7 @@ LEDGER_UNITS: Final = ("usd", "tokens", "model_calls", "tool_calls")
 SCOPES: Final = ("call", "turn", "session", "user", "tenant", "global")
 
 _SCALE: Final = {"usd": 1_000_000, "seconds": 1_000}
+_BELOW, _ABOVE = Decimal(-1), Decimal(MAX_AMOUNT + 1)  # amounts beyond these are refused whatever their figure
 
 _UNITS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "call": ("usd", "tokens", "seconds"),
@@ -118,6 +120,8 @@ class Budget:
         _one_of("orphans", orphans, ("charge", "release"))
         if isinstance(warn_at, bool) or not isinstance(warn_at, int | float) or not 0 < warn_at <= 1:
             raise ConfigError("warn_at", "must be a share of the limit, above 0 and at most 1")
+        if RUN in scopes:
+            raise ConfigError("scopes", f"{RUN!r} is the pack's own name for a turn without a thread")
         if not _seconds("lease", lease):
             raise ConfigError("lease", "must be longer than 0 seconds")
         for name, value in {
@@ -153,10 +157,11 @@ def whole(unit: str, amount: object, field: str = "amount", least: int = 1) -> i
     """
     if isinstance(amount, bool) or not isinstance(amount, int | float | Decimal):
         raise InvalidAmount(field, f"must be a number, is a {_kind(amount)}")
-    if not math.isfinite(amount):
+    exact = Decimal(str(amount)) if isinstance(amount, float) else Decimal(amount)
+    if not exact.is_finite():
         raise InvalidAmount(field, "must be finite")
-    scaled = Decimal(str(amount)) * _SCALE.get(unit, 1)
-    figure = int(scaled.to_integral_value(ROUND_FLOOR))
+    scaled = Fraction(max(_BELOW, min(exact, _ABOVE))) * _SCALE.get(unit, 1)
+    figure = math.floor(scaled)
     if unit not in _SCALE and figure != scaled:
         raise InvalidAmount(field, f"{unit} are counted in whole numbers")
     if figure < least:
@@ -261,7 +266,7 @@ def nap(retry_after: float | None, held: int, waited: float, wait: float, tries:
     if left <= 0 or (not held and (retry_after is None or retry_after > left)):
         return None
     ends = left if retry_after is None else min(retry_after, left)
-    return min(ends, LONGEST_NAP, 0.01 * 2**tries) if held else ends
+    return min(ends, LONGEST_NAP, 0.01 * 2 ** min(tries, 10)) if held else ends
 
 
 # Checks

@@ -44,7 +44,7 @@ class Ask:
         return self.limits[self.charges.index(charge)]
 
     def output_cap(self, granted: Granted) -> tuple[int, int | None]:
-        """Output tokens that fit every grant, and the place of the charge that allows no more (`None`: none is short)."""
+        """Output tokens that fit every grant, and the place of the charge that allows no more, if one is short."""
         cap, short = self.call.max_output, None
         for at, (charge, amount) in enumerate(zip(self.charges, granted.amounts, strict=True)):
             if amount < charge.amount:
@@ -58,9 +58,8 @@ class Ask:
         assert limit is not None
         assert charge.limit is not None
         spent = charge.limit - granted + actual
-        return BudgetExceeded(
-            limit.unit, limit.per, limit.amount, spent, 0, charge.amount - granted, limit.window
-        )
+        wanted, aside = charge.amount - granted, limit.amount - charge.limit
+        return BudgetExceeded(limit.unit, limit.per, limit.amount, spent, 0, wanted, limit.window, aside=aside)
 
 
 def plan(budget: Budget, who: Identity, call: Call, cost: Cost | None, *, aside: bool) -> Ask:
@@ -113,6 +112,7 @@ def denial(denied: Denied, limit: Limit) -> BudgetExceeded:
         requested=denied.charge.amount if denied.charge.at_least is None else denied.charge.at_least,
         window=limit.window,
         retry_after=denied.retry_after,
+        aside=limit.amount - (limit.amount if denied.charge.limit is None else denied.charge.limit),
         turn=denied.turn,
         turn_seq=denied.turn_seq,
     )
@@ -143,9 +143,7 @@ def _within_call_limits(budget: Budget, call: Call, cost: Cost | None) -> Call:
             continue
         cap = min(cap, output_within(call, limit.unit, limit.amount, cost, cap))
         if cap < call.min_output:
-            raise BudgetExceeded(
-                limit.unit, "call", limit.amount, 0, 0, call.amount(limit.unit, call.min_output, cost)
-            )
+            raise BudgetExceeded(limit.unit, "call", limit.amount, 0, 0, call.amount(limit.unit, call.min_output, cost))
     return Call(call.input_tokens, cap, call.min_output, call.landing)
 
 

@@ -26,8 +26,9 @@ def reason_of(halt: Mapping[str, Any]) -> str:
         return f"{halt.get('reason') or 'stopped'}: {halt.get('guard', 'a guard')} said {halt.get('route', 'stop')}"
     period = f" in this {window}" if window else ""
     figures = f"{show(unit, halt['spent'])} of {show(unit, halt['limit'])} used per {scope}{period}"
+    kept = f", {show(unit, halt['aside'])} kept for this answer" if halt.get("aside") else ""
     more = f", {show(unit, halt['requested'])} more needed" if halt.get("requested") else ""
-    return f"{halt['reason']}: {figures}{more}"
+    return f"{halt['reason']}: {figures}{kept}{more}"
 
 
 def how_to_continue(halt: Mapping[str, Any]) -> str:

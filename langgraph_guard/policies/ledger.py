@@ -145,7 +145,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """No room on `charge.account`; nothing was written. `retry_after` is seconds to the next period, if there is one."""
+    """No room on `charge.account`; nothing was written. `retry_after`: seconds to the next period, if there is one."""
 
     charge: Charge
     balance: Balance
@@ -319,6 +319,8 @@ def check_amount(field: str, amount: object) -> None:
 
 
 def _check(command: Reserve) -> None:
+    if not 0 < command.lease < float("inf"):
+        raise InvalidAmount("lease", "must be longer than 0 seconds, and finite")
     seen = set()
     for charge in command.charges:
         check_amount(f"{charge.account.unit} amount", charge.amount)
@@ -385,6 +387,8 @@ def _close(
     for charge, span, granted in zip(hold.charges, hold.periods, hold.granted, strict=True):
         history = rows(account_key(charge.account)) or ()
         balance = find(history, span)
+        if balance not in history:
+            continue  # Nobody reads that period any more, and writing it would push out one that is read.
         cost = actual.get(charge.account.unit, granted)
         if hold.state == "held":
             moved = balance._replace(reserved=balance.reserved - granted, spent=balance.spent + cost)

@@ -44,16 +44,16 @@ UNCLEAR_STATUS: Final = frozenset({408, 409, 499})
 def outcome_of(error: BaseException) -> Outcome:
     """How a call that ended with `error` is closed."""
     for each in _chain(error):
-        if _is_refusal(each):
-            return "refused"
+        if (status := _status(each)) is not None:
+            return "refused" if 400 <= status < 500 and status not in UNCLEAR_STATUS else "uncertain"
         if isinstance(each, GuardRuntimeError) or _names(each) & NOT_SENT:
             return "not_sent"
     return "uncertain"
 
 
-def _is_refusal(error: BaseException) -> bool:
+def _status(error: BaseException) -> int | None:
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
-    return isinstance(status, int) and 400 <= status < 500 and status not in UNCLEAR_STATUS
+    return status if isinstance(status, int) else None
 
 
 def _names(error: BaseException) -> set[str]:
@@ -61,7 +61,8 @@ def _names(error: BaseException) -> set[str]:
 
 
 def _public(module: str) -> str:
-    return "httpx" if module.startswith("httpx.") else module
+    # httpx2 is what newer OpenAI and Anthropic clients speak: the same errors under another name.
+    return "httpx" if module.partition(".")[0] in {"httpx", "httpx2"} else module
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

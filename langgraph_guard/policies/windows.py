@@ -33,6 +33,6 @@ def period(window: str | None, now: float) -> Period:
 
 
 def _month(now: float) -> Period:
-    at = datetime.fromtimestamp(now, UTC)
+    at = datetime.fromtimestamp(now // 1, UTC)  # whole seconds: a part of one would round up into the next month
     year, month = (at.year + 1, 1) if at.month == 12 else (at.year, at.month + 1)
     return Period(f"{at.year:08d}{at.month:04d}", datetime(year, month, 1, tzinfo=UTC).timestamp())

@@ -33,7 +33,8 @@ class ScriptedChatModel(BaseChatModel):
     unless `cycle` (from the start again) or `repeat_last`. Copies and bindings share one script and one record.
     Ids count up behind `id_prefix`, which is random unless given: give it where a test compares ids.
     `max_tokens` (here or per call) cuts a longer answer as providers do: `finish_reason="length"`, no tool calls.
-    A `timeout=` shorter than the reply's delay raises `TimeoutError` after that long; `clock` has `sleep` and `asleep`.
+    A `timeout` (here or per call) shorter than a reply's delay raises `TimeoutError` after that long; `clock` has
+    `sleep` and `asleep`.
     """
 
     model_config = ConfigDict(extra="forbid")  # `model=` for `model_name=` must not pass unseen
@@ -41,6 +42,7 @@ class ScriptedChatModel(BaseChatModel):
     model_name: str = "gpt-4o-mini"
     provider: str = "openai"
     max_tokens: int | None = None
+    timeout: float | None = None
     # Fields, not private attributes: LangChain rebuilds a configured model from its fields.
     clock: Any = Field(default=None, exclude=True, repr=False)
     script: Any = Field(exclude=True, repr=False)
@@ -135,7 +137,7 @@ class ScriptedChatModel(BaseChatModel):
             await asyncio.sleep(0)  # a network would let other tasks in between two chunks
 
     def _ask(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> _Exchange:
-        given = {"max_tokens": self.max_tokens, "stop": stop, **kwargs}
+        given = {"max_tokens": self.max_tokens, "timeout": self.timeout, "stop": stop, **kwargs}
         call, reply = self.script.draw(messages, {key: value for key, value in given.items() if value is not None})
         _check_cap(call.max_tokens)
         message = compose(reply, call, Author(self.model_name, self.provider, self.script.prefix))

@@ -29,7 +29,9 @@ TOOLS = [get_order_status]
 
 def loops(usage: tuple[int, int] = (8_000, 1_000), **settings: Any) -> ScriptedChatModel:
     """A model that takes every time-out for "pending" and asks again, for ever."""
-    reply = Reply(text="Still pending, I look again.", tool_calls=[("get_order_status", {"order_id": "A1"})], usage=usage)
+    reply = Reply(
+        text="Still pending, I look again.", tool_calls=[("get_order_status", {"order_id": "A1"})], usage=usage
+    )
     return ScriptedChatModel([reply], repeat_last=True, **settings)
 
 
@@ -100,22 +102,20 @@ def react(
     graph.add_node("tools", tools or ToolNode(TOOLS))
     graph.add_node("finish", finish)
     graph.add_edge(START, "before_model")
-    graph.add_conditional_edges(
-        "before_model", before_model.route, before_model.paths(ok="model", exceeded="finish")
-    )
-    graph.add_conditional_edges(
-        "model", budget.after_model, budget.paths(tools="tools", end=END, exceeded="finish")
-    )
+    graph.add_conditional_edges("before_model", before_model.route, before_model.paths(ok="model", exceeded="finish"))
+    graph.add_conditional_edges("model", budget.after_model, budget.paths(tools="tools", end=END, exceeded="finish"))
     graph.add_edge("tools", "before_model")
     graph.add_edge("finish", END)
     return Agent(graph.compile(checkpointer=checkpointer), budget, backend, llm)
 
 
 def thread(id: str = "t", **configurable: Any) -> Any:
+    """The config of a thread."""
     return {"configurable": {"thread_id": id, **configurable}, "recursion_limit": 1_000}
 
 
 def asks(text: str = "Where is order A1?") -> dict[str, Any]:
+    """What a person sends."""
     return {"messages": [("user", text)]}
 
 

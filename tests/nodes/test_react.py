@@ -104,6 +104,7 @@ async def test_a_broken_landing_model_does_not_fail_the_run(broken: Exception) -
 
 
 def limits_and_statuses() -> list[tuple[Limit, str]]:
+    """One limit of each kind, and the status of a run that it ends."""
     return [
         (Limit("tokens", 60_000, per="turn"), "limit_tokens"),
         (Limit("model_calls", 4, per="turn"), "limit_calls"),

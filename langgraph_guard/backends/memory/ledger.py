@@ -10,6 +10,7 @@ from typing import Any, Final
 from langgraph_guard.backends.protocols import Clock
 from langgraph_guard.policies import ledger as rules
 from langgraph_guard.policies.ledger import (
+    Account,
     Command,
     EnsureAtLeast,
     Expire,
@@ -46,7 +47,14 @@ class MemoryLedger:
         self._leases: list[tuple[float, str]] = []
 
     def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        return [self._wait(c) if isinstance(c, Wait) else self._apply(c) for c in commands]
+        replies: list[Reply] = []
+        for command in commands:
+            if isinstance(command, Wait):
+                self._clock.sleep(command.seconds)
+                replies.append(None)
+            else:
+                replies.append(self._apply(command))
+        return replies
 
     async def aexecute(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = []
@@ -58,41 +66,57 @@ class MemoryLedger:
                 replies.append(self._apply(command))
         return replies
 
-    def _wait(self, command: Wait) -> None:
-        self._clock.sleep(command.seconds)
-
     def _apply(self, command: Command) -> Reply:
-        now = self._clock.now()
         with self._lock:
+            now = self._clock.now()
             expired = self._sweep(now)
             if isinstance(command, Expire):
                 return expired
             reply, writes = _RULES[type(command)](self._rows.get, command, now)
+            if isinstance(command, Reserve | Release):
+                # Before the write, because a KeyboardInterrupt may fall in between: a lease without a hold is skipped,
+                # a hold without a lease would stand for ever.
+                self._lease(command.id, writes)
             # One call in C on keys that hash in C: a KeyboardInterrupt falls before all of it or after all of it.
             self._rows.update(writes)
-            if isinstance(command, Reserve | Release) and writes:
-                heapq.heappush(self._leases, (self._rows[rules.hold_key(command.id)].deadline, command.id))
             return reply  # type: ignore[no-any-return]  # the table loses which rule gives which reply
 
     def _sweep(self, now: float) -> int:
         """Charge the orphans that are due and forget what was closed long ago."""
         expired = 0
         while self._leases and self._leases[0][0] <= now:
-            _, id = heapq.heappop(self._leases)
+            # A lease leaves the heap last: what a KeyboardInterrupt cuts short here is done again by the next command.
+            _, id = self._leases[0]
             hold: Hold | None = self._rows.get(rules.hold_key(id))
-            if hold is None:
-                continue
-            writes = rules.expire(self._rows.get, id, now)
-            expired += bool(writes)
-            self._rows.update(writes)
-            if now < hold.deadline + RETENTION:
-                heapq.heappush(self._leases, (hold.deadline + RETENTION, id))
-            else:
+            if hold is not None:
+                writes = rules.expire(self._rows.get, id, now)
+                self._rows.update(writes)
+                expired += bool(writes)
+                if now < hold.deadline + RETENTION:
+                    heapq.heapreplace(self._leases, (hold.deadline + RETENTION, id))
+                    continue
                 self._forget(id, hold)
+            heapq.heappop(self._leases)
         return expired
 
-    def _forget(self, id: str, hold: Hold) -> None:
-        del self._rows[rules.hold_key(id)]
+    def _lease(self, id: str, writes: rules.Writes) -> None:
+        """Note when a new reservation ends, and that the accounts of its run must stay as long."""
+        hold: Hold | None = writes.get(rules.hold_key(id))
+        if hold is None or rules.hold_key(id) in self._rows:
+            return
         for charge in hold.charges:
             if charge.account.scope == rules.RUN:
+                key = _run_key(charge.account)
+                writes[key] = max(hold.deadline, self._rows.get(key, hold.deadline))
+        heapq.heappush(self._leases, (hold.deadline, id))
+
+    def _forget(self, id: str, hold: Hold) -> None:
+        for charge in hold.charges:
+            if self._rows.get(_run_key(charge.account)) == hold.deadline:
                 self._rows.pop(rules.account_key(charge.account), None)
+                self._rows.pop(_run_key(charge.account), None)
+        del self._rows[rules.hold_key(id)]
+
+
+def _run_key(account: Account) -> tuple[str, Account]:
+    return ("run ends", account)

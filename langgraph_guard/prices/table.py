@@ -1,0 +1,53 @@
+"""The user's own prices, by model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from langgraph_guard.errors import ConfigError
+from langgraph_guard.prices.book import PriceBook
+from langgraph_guard.prices.names import undated
+from langgraph_guard.prices.price import Price
+from langgraph_guard.prices.rates import Rates
+
+
+class PriceTable:
+    """The user's table first, `fallback` for the models it lacks.
+
+    A model is found under its exact name, then under its name without the date. The price holds for every provider
+    and service tier. `version` changes with any price in it.
+    """
+
+    def __init__(self, prices: Mapping[str, Price], fallback: PriceBook) -> None:
+        self._rates = {_model(name): _price(name, price).rates() for name, price in prices.items()}
+        self._fallback = fallback
+        self._digest = _digest(self._rates)
+
+    @property
+    def version(self) -> str:
+        return f"table/{self._digest} {self._fallback.version}"
+
+    def rates(
+        self, model: str, provider: str | None, *, tier: str | None = None, at: float | None = None
+    ) -> Rates | None:
+        own = self._rates.get(model) or self._rates.get(undated(model))
+        return own or self._fallback.rates(model, provider, tier=tier, at=at)
+
+
+def _digest(table: Mapping[str, Rates]) -> str:
+    listed = [[model, rates.base, rates.tiers] for model, rates in sorted(table.items())]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:12]
+
+
+def _model(name: object) -> str:
+    if isinstance(name, str) and name:
+        return name
+    raise ConfigError("prices", f"a model's name is a non-empty str, got {type(name).__name__}")
+
+
+def _price(name: str, price: object) -> Price:
+    if isinstance(price, Price):
+        return price
+    raise ConfigError(f"prices[{name!r}]", f"must be a Price, got {type(price).__name__}")

@@ -1,0 +1,57 @@
+"""What travels in the graph: the keys that guards keep in a thread's state, and reducers that make them hold.
+
+records     the values: a turn, what was spent, a verdict, a decision
+keys        `BudgetState` and `GuardState`: the keys, each with its reducer
+reducers    how the pack's own keys merge
+generic     reducers for keys of your own: `Annotated[dict, sum_by_key]`, `Annotated[list, last(100)]`, …
+order       which of two values stays, whoever came first
+
+Values are builtins that JSON knows, so every checkpointer brings them back as they were, strict msgpack included.
+"""
+
+from __future__ import annotations
+
+from langgraph_guard.state.generic import (
+    first_wins,
+    highest,
+    last,
+    last_by_id,
+    max_by_key,
+    monotone_labels,
+    sum_by_key,
+    union_by_key,
+)
+from langgraph_guard.state.keys import REDUCERS, BudgetState, GuardState
+from langgraph_guard.state.records import Decision, Spent, Turn, Verdict
+from langgraph_guard.state.reducers import (
+    KEPT_DECISIONS,
+    append_decisions,
+    first_halt,
+    latest_turn,
+    merge_usage,
+    merge_verdicts,
+)
+
+__all__ = [
+    "KEPT_DECISIONS",
+    "REDUCERS",
+    "BudgetState",
+    "Decision",
+    "GuardState",
+    "Spent",
+    "Turn",
+    "Verdict",
+    "append_decisions",
+    "first_halt",
+    "first_wins",
+    "highest",
+    "last",
+    "last_by_id",
+    "latest_turn",
+    "max_by_key",
+    "merge_usage",
+    "merge_verdicts",
+    "monotone_labels",
+    "sum_by_key",
+    "union_by_key",
+]

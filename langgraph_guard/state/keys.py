@@ -1,0 +1,34 @@
+"""The keys that guards keep in a thread's state. A guard node brings its own; inherit these to make them public."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from typing_extensions import TypedDict, get_type_hints
+
+from langgraph_guard.state.records import Decision, Spent, Turn, Verdict
+from langgraph_guard.state.reducers import append_decisions, first_halt, latest_turn, merge_usage, merge_verdicts
+
+
+class BudgetState(TypedDict, total=False):
+    """What a budget keeps.
+
+    `class State(MessagesState, BudgetState): …` makes the keys part of your graph's input and output.
+    """
+
+    guard_turn: Annotated[Turn, latest_turn]
+    guard_usage: Annotated[Spent, merge_usage]
+    guard_verdicts: Annotated[dict[str, Verdict], merge_verdicts]  # by the guard's name
+    guard_decisions: Annotated[list[Decision], append_decisions]  # warnings and refusals, oldest first
+    guard_halt: Annotated[Decision, first_halt]  # what stopped the turn
+
+
+class GuardState(BudgetState, total=False):
+    """Everything that the pack keeps."""
+
+
+REDUCERS: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    key: hint.__metadata__[-1] for key, hint in get_type_hints(GuardState, include_extras=True).items()
+}
+"""The reducer of each key, for code that merges updates outside of a graph."""

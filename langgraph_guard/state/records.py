@@ -1,0 +1,60 @@
+"""The values of the `guard_` keys. Builtins that JSON knows; money is integer micro-USD, instants are ms since 1970.
+
+Any field may be absent: an update says what it knows, and {} is "nothing yet".
+"""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+
+class Turn(TypedDict, total=False):
+    """The turn that a thread is in: from one human message of the input to the next."""
+
+    id: str  # of the message that opened it, or of the run when no message did
+    seq: int  # 1 for a thread's first
+    opened_at: int
+    active_ms: int  # without the time spent waiting for people
+    steps: int
+    last_step: int
+    cycle: int  # the longest way between two visits of the gate, in supersteps
+    seen: list[str]  # ids of earlier turns, newest last
+
+
+class Spent(TypedDict, total=False):
+    """What the ledger has settled for the session and for its newest turn: totals by unit, which only grow."""
+
+    session: dict[str, int]
+    turn: dict[str, int]
+    turn_id: str
+    turn_seq: int
+
+
+class Verdict(TypedDict, total=False):
+    """What a guard says of the run as it stands. `route` is the word that its conditional edges follow."""
+
+    route: str
+    reason: str
+    turn: str
+    at: int
+
+
+class Decision(TypedDict, total=False):
+    """Why a guard warned or stopped a run, with the figures of the limit that decided."""
+
+    id: str
+    guard: str
+    route: str
+    reason: str
+    unit: str
+    scope: str
+    window: str | None
+    limit: int
+    spent: int
+    reserved: int
+    requested: int
+    aside: int  # of the limit, kept for the closing answer
+    retry_after: float | None  # seconds; None when waiting does not help
+    turn: str
+    turn_seq: int
+    at: int

@@ -1,0 +1,16 @@
+"""What every implementation promises, as pytest classes to inherit: a backend of your own passes them, or is none.
+
+    class TestMyLedger(LedgerContract):
+        def make_backend(self, clock, tenant):
+            return MyBackend(clock=clock, tenant=tenant)
+
+Needs pytest and hypothesis, which the pack itself does not install.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("langgraph_guard.testing.contracts.ledger")  # failures show what they compared
+
+from langgraph_guard.testing.contracts.ledger import LedgerContract  # noqa: E402 - after the line that prepares it
+
+__all__ = ["LedgerContract"]

@@ -1,0 +1,128 @@
+"""The pieces of the demo: a service that hangs, a bill, a projection, a screen."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from rich.console import Console
+
+from langgraph_guard.cli.incident import ending, models, screen
+from langgraph_guard.cli.incident.agents import LIMIT, guarded, unguarded
+from langgraph_guard.cli.incident.orders import PATIENCE, TIMED_OUT, order_service, order_tool
+from langgraph_guard.cli.incident.play import Run, play
+from langgraph_guard.cli.incident.watch import priced, projected
+from langgraph_guard.prices import price_book
+
+
+def test_the_order_service_takes_the_request_and_never_answers() -> None:
+    """A refused connection would be another incident: this one is about waiting."""
+    with order_service() as url, order_tool(url) as tool:
+        start = time.monotonic()
+        said = tool.invoke({"order_id": "4711"})
+    assert said == TIMED_OUT.format("4711")
+    assert time.monotonic() - start >= PATIENCE
+
+
+@pytest.fixture(scope="module")
+def guarded_run() -> Run:
+    """The guarded agent, played to its end."""
+    with order_service() as url, order_tool(url) as tool:
+        run = Run("with a budget", guarded(tool))
+        play([run], lambda: None)
+    return run
+
+
+def test_the_bill_of_the_demo_and_the_guards_own_agree(guarded_run: Run) -> None:
+    """Two independent counts, the closing answer included: a demo that flatters its product would differ."""
+    session = guarded_run.report.session
+    watch = guarded_run.watch
+    assert (session["usd"], session["tokens"], session["model_calls"]) == (watch.spent, watch.tokens, watch.model_calls)
+    assert watch.spent <= LIMIT * 1_000_000
+
+
+def test_money_ends_the_guarded_run(guarded_run: Run) -> None:
+    """People understand money; the limit of calls is the second line."""
+    assert guarded_run.report.status == "limit_cost"
+    assert guarded_run.report.halt["unit"] == "usd"
+
+
+def test_the_answer_counts_the_time_outs_that_happened(guarded_run: Run) -> None:
+    """The closing model is scripted, its figures are not."""
+    assert f"{guarded_run.watch.tool_calls} times" in guarded_run.answer.text
+
+
+def test_a_stopped_run_ends_within_a_step() -> None:
+    """Ctrl-C arrives in the main thread while both agents work in others."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with order_service() as url, order_tool(url) as tool:
+        run = Run("no guard", unguarded(tool))
+        with pytest.raises(KeyboardInterrupt):
+            play([run], interrupt)
+    assert run.ended == "stopped by the demo"
+    assert run.watch.tool_calls < 50
+
+
+def test_a_call_costs_what_openai_lists() -> None:
+    """By hand, gpt-4o in micro-USD: 1,000 · 2.50 + 1,024 cached · 1.25 + 24 · 10."""
+    usage: Any = {
+        "input_tokens": 2_024,
+        "output_tokens": 24,
+        "total_tokens": 2_048,
+        "input_token_details": {"cache_read": 1_024},
+    }
+    said = {"model_name": "gpt-4o", "model_provider": "openai"}
+    message = AIMessage("", usage_metadata=usage, response_metadata=said)
+    assert priced(message, price_book(None)) == (4_020, 2_048)
+
+
+def test_a_projection_of_what_was_seen_is_what_was_paid() -> None:
+    """No formula may contradict the measurement."""
+    assert projected((10, 20, 30), 3) == 60
+    assert projected((10, 20, 30), 2) == 30
+
+
+def test_a_projection_goes_on_rising_as_seen() -> None:
+    """5, 6, 7, 8 goes on with 9 and 10; a flat price stays flat."""
+    assert projected((5, 6, 7, 8), 6) == 26 + 9 + 10
+    assert projected((5, 5, 5, 5), 6) == 30
+
+
+def test_the_projected_conversation_fits_the_models_window() -> None:
+    """gpt-4o reads 128,000 tokens; beyond them the provider would have ended the loop, and the projection would lie."""
+    question, loop = (
+        HumanMessage("?"),
+        [AIMessage(models.PENDING), ToolMessage(TIMED_OUT.format("4711"), tool_call_id="1")],
+    )
+    read = models.usage([question, *loop * ending.CALLS], [])["input_tokens"]
+    assert read < 120_000
+
+
+def test_the_prompt_cache_is_as_openai_describes_it() -> None:
+    """Leaving it out would nearly double the unguarded bill."""
+    short, long = HumanMessage("x" * 400), HumanMessage("x" * 40_000)
+    tail = [AIMessage("a"), HumanMessage("b")]
+    assert models.usage([short, *tail], [])["input_token_details"] == {"cache_read": 0}
+    assert models.usage([long, *tail], [])["input_token_details"] == {"cache_read": 9_984}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_both_agents_fit_side_by_side(guarded_run: Run, width: int) -> None:
+    """Eighty columns are what a terminal has; at sixty nothing may be lost."""
+    console = Console(file=io.StringIO(), width=width)
+    console.print(screen.frame([guarded_run, guarded_run]))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("model calls") == 2
+    assert text.count(screen.money(guarded_run.watch.spent)) == 2
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_money_has_the_digits_that_matter() -> None:
+    """Half a cent must not read as nothing."""
+    assert [screen.money(amount) for amount in (4_900, 49_312, 1_234_567_890)] == ["$0.0049", "$0.0493", "$1,234.57"]

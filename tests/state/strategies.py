@@ -1,0 +1,89 @@
+"""Values of the `guard_` keys for Hypothesis, from small domains so that records often meet their like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+AMOUNTS = st.integers(0, 5)
+IDS = st.sampled_from(["", "a", "b", "c"])
+UNITS = st.dictionaries(st.sampled_from(["usd", "tokens", "model_calls"]), AMOUNTS)
+
+
+def _any_of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Records that know some of `fields`, and {}: an update may leave out what it does not know."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+TURNS = _any_of(
+    id=IDS,
+    seq=AMOUNTS,
+    opened_at=AMOUNTS,
+    active_ms=AMOUNTS,
+    steps=AMOUNTS,
+    last_step=AMOUNTS,
+    cycle=AMOUNTS,
+    seen=st.lists(IDS, max_size=8),
+)
+USAGES: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
+    {"session": UNITS, "turn": UNITS, "turn_id": IDS, "turn_seq": AMOUNTS}
+)
+VERDICTS = st.dictionaries(st.sampled_from(["budget", "loop"]), _any_of(route=IDS, reason=IDS, turn=IDS, at=AMOUNTS))
+DECISIONS = _any_of(
+    id=IDS,
+    guard=IDS,
+    route=IDS,
+    window=st.none() | st.just("day"),
+    limit=AMOUNTS,
+    retry_after=st.none() | st.floats(0, 5),
+    turn=IDS,
+    turn_seq=AMOUNTS,
+    at=AMOUNTS,
+)
+HALTS = DECISIONS
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "guard_turn": TURNS,
+    "guard_usage": USAGES,
+    "guard_verdicts": VERDICTS,
+    "guard_decisions": st.lists(DECISIONS, max_size=4),
+    "guard_halt": HALTS,
+}
+"""Updates of each key, as nodes write them."""
+
+FULL_TURN = {
+    "id": "human-2",
+    "seq": 2,
+    "opened_at": 1_760_000_000_000,
+    "active_ms": 1_200,
+    "steps": 6,
+    "last_step": 9,
+    "cycle": 3,
+    "seen": ["human-1"],
+}
+FULL_DECISION = {
+    "id": "6f1c",
+    "guard": "budget",
+    "route": "exceeded",
+    "reason": "limit_cost",
+    "unit": "usd",
+    "scope": "session",
+    "window": None,
+    "limit": 2**53 - 1,
+    "spent": 499_310,
+    "reserved": 0,
+    "requested": 1_200,
+    "retry_after": 0.1,
+    "turn": "human-2",
+    "turn_seq": 2,
+    "at": 1_760_000_001_200,
+}
+FULL_STATE: dict[str, Any] = {
+    "guard_turn": FULL_TURN,
+    "guard_usage": {"session": {"usd": 499_310}, "turn": {"usd": 120}, "turn_id": "human-2", "turn_seq": 2},
+    "guard_verdicts": {"budget": {"route": "exceeded", "reason": "limit_cost", "turn": "human-2", "at": 1}},
+    "guard_decisions": [FULL_DECISION],
+    "guard_halt": FULL_DECISION,
+}
+"""One value of every key with every field."""
