@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.managed import RemainingSteps
@@ -20,7 +20,7 @@ from langgraph_guard.nodes.guard import Guard, MessagesView, NodeFlow, Update, i
 from langgraph_guard.nodes.identity import Identify
 from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.metering import usage as usage_of
-from langgraph_guard.nodes.model import MIN_OUTPUT, meter_model
+from langgraph_guard.nodes.model import MIN_OUTPUT, MeteredModel, meter_model
 from langgraph_guard.nodes.runs import Run
 from langgraph_guard.nodes.track import Tracker
 from langgraph_guard.nodes.turn import counters, passed
@@ -30,6 +30,10 @@ from langgraph_guard.policies.ledger import Balance, Read
 from langgraph_guard.policies.turns import must_land
 from langgraph_guard.prices import Price, PriceBook, price_book
 from langgraph_guard.tokens import TokenCounter, estimate_tokens
+
+P = ParamSpec("P")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 class BudgetView(MessagesView):
@@ -98,13 +102,15 @@ class BudgetCheckNode(Guard):
 
     # The meter
 
+    @overload
+    def model(  # type: ignore[overload-overlap]  # a MeteredModel is what the second returns for a chat model
+        self, llm: BaseChatModel | MeteredModel, *, landing: bool = False, min_output: int = MIN_OUTPUT
+    ) -> MeteredModel: ...
+    @overload
     def model(
-        self,
-        llm: BaseChatModel | Runnable[LanguageModelInput, Any],
-        *,
-        landing: bool = False,
-        min_output: int = MIN_OUTPUT,
-    ) -> Any:
+        self, llm: Runnable[Input, Output], *, landing: bool = False, min_output: int = MIN_OUTPUT
+    ) -> Runnable[Input, Output]: ...
+    def model(self, llm: Runnable[Any, Any], *, landing: bool = False, min_output: int = MIN_OUTPUT) -> Any:
         """`llm`, held to this budget: each call reserves, is capped to what was reserved, and settles what it cost.
 
         `llm` is a chat model or built around one (`bind_tools`, `with_structured_output`, `with_retry`,
@@ -117,7 +123,11 @@ class BudgetCheckNode(Guard):
         self._meter.has_landing = self._meter.has_landing or landing
         return meter_model(llm, self._meter, landing=landing, min_output=min_output)
 
-    def track(self, node: Callable[..., Any] | Runnable[Any, Any]) -> Any:
+    @overload
+    def track(self, node: Runnable[Input, Output]) -> Runnable[Input, Any]: ...
+    @overload
+    def track(self, node: Callable[P, Output]) -> Callable[P, Output]: ...
+    def track(self, node: Any) -> Any:
         """`node`, watched: a denial inside becomes a verdict instead of an exception, usage goes to state, and models
         and tools in it that nobody wrapped are metered, without a cap (one call may pass the limit by its answer).
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
 from langgraph_guard import Budget, BudgetCheckNode, FinishNode, Limit, MemoryBackend, fuse
 from langgraph_guard.backends import Backend
+from langgraph_guard.nodes.guard import read
 from langgraph_guard.policies.budget import Identity, meters
 from langgraph_guard.policies.ledger import TURN, Account, Balance, Read
 from langgraph_guard.testing import Reply, ScriptedChatModel, calls, says
@@ -88,12 +90,10 @@ def react(
     before_model = fuse(budget, name="before_model")
 
     def call_model(state: Any) -> dict[str, Any]:
-        return {"messages": [metered.invoke(state["messages"])]}
+        return {"messages": [metered.invoke(read(state, "messages"))]}
 
     async def acall_model(state: Any) -> dict[str, Any]:
-        return {"messages": [await metered.ainvoke(state["messages"])]}
-
-    from langchain_core.runnables import RunnableLambda
+        return {"messages": [await metered.ainvoke(read(state, "messages"))]}
 
     node: Any = RunnableLambda(call_model, acall_model)
     graph = StateGraph(state)

@@ -1,0 +1,63 @@
+"""`python -m benchmarks [NAME …]` prints the table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from types import ModuleType
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import events, fused, gate, imports, ledger, meter, overspend
+from benchmarks.measure import Row
+
+CLAIMS: dict[str, ModuleType] = {
+    "gate": gate,
+    "meter": meter,
+    "fused": fused,
+    "imports": imports,
+    "events": events,
+    "ledger": ledger,
+    "overspend": overspend,
+}
+WIDTH = 150
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Every speed claim, measured.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(CLAIMS)}; all by default")
+    names = parser.parse_args().names or list(CLAIMS)
+    if unknown := set(names) - CLAIMS.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH  # a log has no width, and a wrapped table is hard to read
+    with console.status("measuring"):
+        found = list(rows(names))
+    console.print(table(found), machine(), sep="\n")
+
+
+def rows(names: list[str]) -> Iterator[Row]:
+    for name in names:
+        yield from CLAIMS[name].rows()
+
+
+def table(found: list[Row]) -> Table:
+    shown = Table("claim", "ours", "peer", "ratio", "goal", "holds")
+    for row in found:
+        holds = "" if row.holds is None else "yes" if row.holds else "NO"
+        shown.add_row(row.claim, row.ours, row.peer, f"{row.ratio:.2f}×", row.goal, holds)
+    return shown
+
+
+def machine() -> str:
+    versions = ", ".join(f"{name} {version(name)}" for name in ("langgraph", "langchain-core"))
+    return f"CPU time, medians of interleaved rounds. Python {platform.python_version()}, {versions}, {os.cpu_count()} cores."
+
+
+if __name__ == "__main__":
+    main()
