@@ -11,7 +11,7 @@ A flow is a generator. It yields a batch of commands, receives the list of their
     await arun(transfer(5), ledger.aexecute)    # on an event loop
 
 What `execute` raises is raised inside the flow, at its `yield`, so a flow can clean up with further commands.
-That holds for `KeyboardInterrupt` and for cancellation too. A flow that yields nothing costs one generator.
+That holds for `KeyboardInterrupt` and for cancellation too. A flow that is closed (`GeneratorExit`) may not yield.
 """
 
 from __future__ import annotations

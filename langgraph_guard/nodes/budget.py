@@ -178,7 +178,7 @@ class BudgetCheckNode(Guard):
     def _verdict(self, standings: list[Standing], run: Run, turn: Mapping[str, Any], state: Any) -> verdicts.Verdict:
         if run.denied is not None:
             return verdicts.denied(run.denied)
-        over = used_up(standings) or self._too_long(messages_of(state, self.messages_key))
+        over = used_up(standings) or self._too_long(state)
         if over is not None:
             return verdicts.of("exceeded", over)
         if must_land(turn, remaining := read(state, "guard_remaining_steps")):
@@ -186,10 +186,10 @@ class BudgetCheckNode(Guard):
         near = tightest(standings, self.budget.warn_at)
         return verdicts.of("warn", near) if near is not None else verdicts.OK
 
-    def _too_long(self, messages: list[Any]) -> Standing | None:
+    def _too_long(self, state: Any) -> Standing | None:
         """The per-call limit that the messages alone would pass, so that they need not reach the model."""
         for limit in self.budget.of(unit="tokens", per="call"):
-            read_tokens = self._meter.count(messages)
+            read_tokens = self._meter.count(messages_of(state, self.messages_key))
             if read_tokens > limit.amount:
                 return Standing(limit, limit.amount, read_tokens)
         return None

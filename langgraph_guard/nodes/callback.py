@@ -49,9 +49,9 @@ class BudgetCallback(BaseCallbackHandler):
             return
         held = Held(uuid.uuid4().hex, self._model(kwargs))
         call = self._call([message for batch in messages for message in batch], kwargs.get("invocation_params") or {})
-        with self._forgetting(run_id):
+        with self._forgetting(run_id, held):
             self._run(self._meter.admit(held, call, ensure_config()))
-        self._open[run_id] = held
+            self._open[run_id] = held
 
     def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
         config = ensure_config()
@@ -108,11 +108,13 @@ class BudgetCallback(BaseCallbackHandler):
             return run_id not in self._open and self._open.setdefault(run_id) is None
 
     @contextmanager
-    def _forgetting(self, run_id: UUID) -> Iterator[None]:
+    def _forgetting(self, run_id: UUID, held: Held | None = None) -> Iterator[None]:
         try:
             yield
         except BaseException:
             self._take(run_id)
+            if held is not None:
+                self._run(self._meter.abandon(held))
             raise
 
     def _take(self, run_id: UUID) -> Held | None:

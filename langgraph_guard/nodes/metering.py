@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_guard.backends.protocols import Backend
-from langgraph_guard.errors import BudgetExceeded, GuardError, GuardRuntimeError, PriceUnknown
+from langgraph_guard.errors import BudgetExceeded, GuardRuntimeError, PriceUnknown
 from langgraph_guard.events import emit
 from langgraph_guard.nodes.identity import Identify, checked, identify
 from langgraph_guard.nodes.runs import Run, Runs
@@ -170,7 +170,10 @@ class Meter:
             yield commands
 
     def admit(self, held: Held, call: Call, config: RunnableConfig) -> LedgerFlow:
-        """Reserve for `call` and complete `held`. Raises `BudgetExceeded`; afterwards nothing is held."""
+        """Reserve for `call` and complete `held`. Raises `BudgetExceeded`; then nothing is held.
+
+        After any other error the caller closes `held` with `abandon`: a reservation may be on its way.
+        """
         run = self.run_of(config)
         if run is not None and run.denied is not None and not call.landing:
             raise self._noted(run.denied)
@@ -184,11 +187,6 @@ class Meter:
             granted = yield from self._reserve(held, run)
         except BudgetExceeded as error:
             self.deny(error, run, latch=error.scope != "call" and not call.landing)
-            raise
-        except GuardError:
-            raise
-        except BaseException:
-            yield [Release(held.id)]
             raise
         held.granted = granted.amounts
         held.cap, held.short = held.ask.output_cap(granted)
@@ -232,6 +230,11 @@ class Meter:
         unit, granted = held.ask.charges[held.short].account.unit, held.granted[held.short]
         actual = self._actual(held, usage).get(unit, granted) if usage else granted
         self.deny(held.ask.cut(held.short, granted, actual), self.run_of(config))
+
+    def abandon(self, held: Held) -> LedgerFlow:
+        """Close what an interrupted `admit` may have left: nothing was sent yet."""
+        if held.ask is not None:
+            yield from self.release(held, "not_sent")
 
     def release(self, held: Held, outcome: Outcome) -> LedgerFlow:
         yield from self._closing([Release(held.id)])

@@ -177,7 +177,7 @@ class _Metered:
         self.meter = model.meter
         self.config = ensure_config(config)
         self.kwargs = kwargs
-        self.held = Held(f"{uuid.uuid4().hex}", model_ref(model.llm, kwargs))
+        self.held = Held(uuid.uuid4().hex, model_ref(model.llm, kwargs))
         self.finished = False
         self.deadline: float | None = None
         self._input = input
@@ -225,8 +225,8 @@ class _Metered:
             self.kwargs["timeout"] = self.held.timeout
 
     def _close(self, error: BaseException | None) -> LedgerFlow:
-        if self.held.cap is None:  # Nothing was granted, so nothing was sent; a grant on its way is closed for good.
-            yield from self.meter.release(self.held, "not_sent") if self.held.ask else ()
+        if self.held.cap is None:
+            yield from self.meter.abandon(self.held)
         elif error is None or (isinstance(error, GeneratorExit) and self.finished):
             yield from self._settle()
         elif (outcome := outcome_of(error)) != "uncertain" and self._usage is None:

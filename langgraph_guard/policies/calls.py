@@ -69,8 +69,16 @@ def plan(budget: Budget, who: Identity, call: Call, cost: Cost | None, *, aside:
     """
     call = _within_call_limits(budget, call, cost)
     keep_aside = aside and not call.landing
-    wanted = _accounts(budget, who, CALL_UNITS if cost else CALL_UNITS[1:])
-    charges = tuple(_charge(budget, call, cost, on, limit, keep_aside) for on, limit in wanted.items())
+    units = CALL_UNITS if cost else CALL_UNITS[1:]
+    most = {unit: call.amount(unit, call.max_output, cost) for unit in units}
+    least = {unit: call.amount(unit, call.min_output, cost) for unit in units}
+    wanted = _accounts(budget, who, units)
+    charges = tuple(
+        Charge(on, most[on.unit], budget.ceiling(limit, aside=keep_aside), least[on.unit])
+        if limit
+        else Charge(on, most[on.unit])
+        for on, limit in wanted.items()
+    )
     return Ask(call, cost, charges, tuple(wanted.values()))
 
 
@@ -145,10 +153,3 @@ def _within_call_limits(budget: Budget, call: Call, cost: Cost | None) -> Call:
         if cap < call.min_output:
             raise BudgetExceeded(limit.unit, "call", limit.amount, 0, 0, call.amount(limit.unit, call.min_output, cost))
     return Call(call.input_tokens, cap, call.min_output, call.landing)
-
-
-def _charge(budget: Budget, call: Call, cost: Cost | None, on: Account, limit: Limit | None, aside: bool) -> Charge:
-    amount = call.amount(on.unit, call.max_output, cost)
-    if limit is None:
-        return Charge(on, amount)
-    return Charge(on, amount, budget.ceiling(limit, aside=aside), call.amount(on.unit, call.min_output, cost))

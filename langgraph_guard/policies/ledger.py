@@ -228,7 +228,8 @@ def reserve(rows: Rows, command: Reserve, now: float) -> tuple[Granted | Denied,
             continue
         periods.append(span.id)
         granted.append(amount)
-        writes[account_key(charge.account)] = _put(history, balance._replace(reserved=balance.reserved + amount))
+        held = Balance(balance.spent, balance.reserved + amount, span.id)
+        writes[account_key(charge.account)] = _put(history, held)
     if denied is not None:
         return denied, {}
     hold = Hold(
@@ -372,8 +373,9 @@ def _balance(rows: Rows, account: Account, now: float) -> Balance:
 
 def _put(history: tuple[Balance, ...], balance: Balance) -> tuple[Balance, ...]:
     """`history` with `balance` in it, newest last; periods that are over and settled drop out at the front."""
-    if any(other.period == balance.period for other in history):
-        return tuple(balance if other.period == balance.period else other for other in history)
+    for at, other in enumerate(history):
+        if other.period == balance.period:
+            return (*history[:at], balance, *history[at + 1 :])
     kept = (*history, balance)
     spare = len(kept) - KEPT_PERIODS
     return tuple(other for at, other in enumerate(kept) if at >= spare or other.reserved)
@@ -391,7 +393,7 @@ def _close(
             continue  # Nobody reads that period any more, and writing it would push out one that is read.
         cost = actual.get(charge.account.unit, granted)
         if hold.state == "held":
-            moved = balance._replace(reserved=balance.reserved - granted, spent=balance.spent + cost)
+            moved = Balance(balance.spent + cost, balance.reserved - granted, span)
         else:
             charged = granted if hold.orphans == "charge" else 0
             moved = balance._replace(spent=max(0, balance.spent - charged + cost))

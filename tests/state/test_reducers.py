@@ -130,6 +130,13 @@ def test_views_of_one_turn_join() -> None:
     assert _all_orders(latest_turn, [gate, tracked]) == [{**gate, "active_ms": 70}] * 2
 
 
+def test_a_turn_opened_when_it_was_first_seen() -> None:
+    """A worker with a late clock must not move the start of the turn, and with it the end of its time."""
+    first, again = {"id": "one", "seq": 1, "opened_at": 5}, {"id": "one", "seq": 1, "opened_at": 8}
+
+    assert _all_orders(latest_turn, [first, again]) == [first, first]
+
+
 def test_a_turn_remembers_a_bounded_number_of_earlier_ones() -> None:
     """A thread of a year has thousands of turns, and the key is stored with each checkpoint."""
     seen = [f"turn-{number}" for number in range(SEEN_TURNS + 5)]

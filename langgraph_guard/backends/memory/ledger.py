@@ -73,7 +73,7 @@ class MemoryLedger:
             if isinstance(command, Expire):
                 return expired
             reply, writes = _RULES[type(command)](self._rows.get, command, now)
-            if isinstance(command, Reserve | Release):
+            if isinstance(command, (Reserve, Release)):
                 # Before the write, because a KeyboardInterrupt may fall in between: a lease without a hold is skipped,
                 # a hold without a lease would stand for ever.
                 self._lease(command.id, writes)

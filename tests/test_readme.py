@@ -1,0 +1,110 @@
+"""The README says what is so: its code runs offline, and its output is what it prints."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+OFFLINE = """
+import socket
+def refuse(*args, **kwargs):
+    raise AssertionError("the README reaches for the network")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+"""
+
+AND_ITS_TESTS = """
+for name, value in list(globals().items()):
+    if name.startswith("test_"):
+        value()
+"""
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def run(code: str) -> str:
+    """What `code` prints in a process of its own, without a network. Its `test_` functions run too."""
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE + code + AND_ITS_TESTS],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_each_example_runs_as_pasted(number: int) -> None:
+    """People paste it before they read on."""
+    run(blocks("python")[number])
+
+
+def test_the_first_example_prints_what_stands_under_it() -> None:
+    """Printed output that nobody checks is a promise that drifts."""
+    example = re.search(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    code, printed = example.groups()
+    assert code == blocks("python")[0]
+    assert run(code) == printed
+
+
+def answers() -> Iterator[str]:
+    """The code in the right column of "I want to …"."""
+    table = README.partition("## I want to")[2].partition("\n## ")[0]
+    for row in re.findall(r"^\| (.*) \|$", table, re.MULTILINE):
+        yield from (code for code in re.findall(r"`([^`]+)`", row.partition(" | ")[2]) if "(" in code or "[" in code)
+
+
+SETTING = """
+from typing import Annotated
+from langgraph_guard import Price, fuse
+from langgraph_guard.state import sum_by_key
+
+backend, cheap, node = MemoryBackend(), llm, call_model
+team_budget = Budget([Limit("usd", 100, per="team")], scopes=["team"])
+team_check = BudgetCheckNode(team_budget, backend, name="team")
+question = {"messages": [("user", "Where is my order 4711?")]}
+
+def who(config):
+    return {"team": "blue"}
+"""
+
+
+def test_each_answer_in_the_table_is_valid_code() -> None:
+    """A line in a table is pasted like any other."""
+    lines = list(answers())
+    assert len(lines) > 15
+    for line in lines:
+        ast.parse(line, mode="eval")
+    run("\n".join([blocks("python")[0], SETTING, *lines]))
+
+
+def test_each_link_leads_somewhere() -> None:
+    """A link into the repository or the page breaks silently when things move."""
+    titles = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if target.startswith("#"):
+            assert target[1:] in anchors
+        elif not target.startswith("https://"):
+            assert (ROOT / target).exists(), target
+
+
+def test_the_other_projects_name_is_never_an_instruction() -> None:
+    """`langgraph-guard` on the package index is somebody else's."""
+    assert not re.search(r"pip install (?!-e)\S*langgraph.guard(?!.pack)", README)
