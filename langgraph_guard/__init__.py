@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from langgraph_guard.nodes import aguard_report as aguard_report
     from langgraph_guard.nodes import fuse as fuse
     from langgraph_guard.nodes import guard_report as guard_report
+    from langgraph_guard.nodes import report_of as report_of
     from langgraph_guard.policies.budget import Budget as Budget
     from langgraph_guard.policies.budget import Limit as Limit
     from langgraph_guard.prices import Price as Price
@@ -57,6 +58,7 @@ _WHERE = {
     "aguard_report": "nodes",
     "fuse": "nodes",
     "guard_report": "nodes",
+    "report_of": "nodes",
 }
 
 __all__ = [  # noqa: PLE0604 - the keys of one table, so that names and places cannot drift apart

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 GUARD, HOST, INK = "#cfe2f3", "#f3f3f3", "#444444"
 
@@ -16,14 +17,11 @@ def draw(app: Any, guards: tuple[str, ...] = ()) -> None:
     graph = app.get_graph()
     places = columns(graph)
     width = max(x for x, _ in places.values())
-    figure, axes = plt.subplots(figsize=(2.1 * width + 2, 3.2))
+    figure, axes = plt.subplots(figsize=(2 * width + 1.2, 2.8))
+    boxes = {name: node(axes, name, place, GUARD if name in guards else HOST) for name, place in places.items()}
     for edge in graph.edges:
-        arrow(axes, places[edge.source], places[edge.target], edge.data or "", conditional=edge.conditional)
-    for name, (x, y) in places.items():
-        fill = GUARD if name in guards else HOST
-        box = {"boxstyle": "round,pad=0.5", "facecolor": fill, "edgecolor": INK}
-        axes.text(x, y, name.strip("_"), ha="center", va="center", fontsize=10, bbox=box, zorder=3)
-    axes.set(xlim=(-0.4, width + 0.5), ylim=(-0.45, 2.1))
+        arrow(axes, boxes[edge.source], boxes[edge.target], edge.data or "", conditional=edge.conditional)
+    axes.set(xlim=(-0.3, width + 0.3), ylim=(-0.3, 1.9))
     axes.axis("off")
     figure.tight_layout()
     plt.show()
@@ -43,17 +41,24 @@ def columns(graph: Any) -> dict[str, tuple[float, float]]:
     }
 
 
-def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], label: str, *, conditional: bool) -> None:
-    """An edge; one that goes back is led over the top."""
-    back = end[0] < start[0]
+def node(axes: Axes, name: str, place: tuple[float, float], fill: str) -> Text:
+    box = {"boxstyle": "round,pad=0.5", "facecolor": fill, "edgecolor": INK}
+    return axes.text(*place, name.strip("_"), ha="center", va="center", fontsize=10, bbox=box, zorder=3)
+
+
+def arrow(axes: Axes, start: Text, end: Text, label: str, *, conditional: bool) -> None:
+    """An edge from box to box; one that goes back is led over the top."""
+    (x, y), (to_x, to_y) = start.get_position(), end.get_position()
     style = {
         "arrowstyle": "-|>",
         "color": INK,
         "linestyle": "--" if conditional else "-",
-        "shrinkA": 24,
-        "shrinkB": 24,
-        "connectionstyle": "arc3,rad=0.45" if back else "arc3,rad=0",
+        "patchA": start.get_bbox_patch(),
+        "patchB": end.get_bbox_patch(),
+        "shrinkA": 2,
+        "shrinkB": 3,
+        "connectionstyle": "arc3,rad=0.45" if to_x < x else "arc3,rad=0",
     }
-    axes.annotate("", xy=end, xytext=start, arrowprops=style)
-    x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-    axes.text(x, y, label, fontsize=8, color=INK, ha="center", va="center", bbox={"facecolor": "white", "lw": 0, "pad": 1})
+    axes.annotate("", xy=(to_x, to_y), xytext=(x, y), arrowprops=style)
+    white = {"facecolor": "white", "lw": 0, "pad": 1}
+    axes.text((x + to_x) / 2, (y + to_y) / 2, label, fontsize=8, color=INK, ha="center", va="center", bbox=white)

@@ -6,7 +6,7 @@ from langgraph_guard.nodes.finish import FinishNode
 from langgraph_guard.nodes.fuse import fuse
 from langgraph_guard.nodes.guard import Guard
 from langgraph_guard.nodes.model import MeteredModel
-from langgraph_guard.nodes.report import GuardReport, aguard_report, guard_report
+from langgraph_guard.nodes.report import GuardReport, aguard_report, guard_report, report_of
 
 __all__ = [
     "BudgetCallback",
@@ -18,4 +18,5 @@ __all__ = [
     "aguard_report",
     "fuse",
     "guard_report",
+    "report_of",
 ]

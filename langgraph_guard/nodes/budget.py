@@ -152,7 +152,7 @@ class BudgetCheckNode(Guard):
         meter = self._meter
         run = meter.run_of(config) or Run(self, False, meter.now_ms())
         yield from meter.enter(run, config, state)
-        turn = passed(run, read(state, "guard_turn") or {}, config, meter.now_ms())
+        turn = passed(run, state, config, self.messages_key, meter.now_ms())
         who = meter.who(config, run)
         limits = tuple(limit for limit in self.budget.limits if limit.in_ledger)
         counting = counters(who)

@@ -99,19 +99,20 @@ class FinishNode(Runnable[Any, Update]):
         halt = verdicts.halted(state, messages) or {}
         closing = [closed(call, halt) for call in open_calls(messages)]
         answer = yield from self._answer([*messages, *closing])
-        written = answer is not None
+        said = answer.text.strip() if answer else ""
         last = AIMessage(
-            content=f"{answer or summary_of(messages)}\n\n{_sign_off(halt)}",
-            response_metadata={"guard": ending(halt)},
+            content=f"{said or summary_of(messages)}\n\n{_sign_off(halt)}",
+            usage_metadata=answer.usage_metadata if answer else None,
+            response_metadata={**(answer.response_metadata if answer else {}), "guard": ending(halt)},
         )
-        emit("run.finished", guard=self.name, status=_status(halt), closed_calls=len(closing), by_model=written)
+        emit("run.finished", guard=self.name, status=_status(halt), closed_calls=len(closing), by_model=bool(said))
         update: Update = {self.messages_key: [*closing, last]}
         if self._meters and (turn := read(state, "guard_turn")):
             update["guard_usage"] = yield from self._meters[0].spent(config, (turn["id"], turn["seq"]))
         return update
 
-    def _answer(self, messages: list[BaseMessage]) -> Generator[Sequence[Any], list[Any], str | None]:
-        """The model's closing answer; `None` without a model, without words, and when it fails."""
+    def _answer(self, messages: list[BaseMessage]) -> Generator[Sequence[Any], list[Any], AIMessage | None]:
+        """The model's closing answer; `None` without a model, and when it fails."""
         if self.model is None:
             return None
         try:
@@ -121,8 +122,7 @@ class FinishNode(Runnable[Any, Update]):
         except Exception as error:
             _log.warning("the closing answer is written without its model: %s", type(error).__name__)
             return None
-        text = answer.text if isinstance(answer, BaseMessage) else str(answer)
-        return text.strip() or None
+        return answer if isinstance(answer, AIMessage) else AIMessage(str(answer))
 
 
 def closed(call: Mapping[str, Any], halt: Mapping[str, Any]) -> ToolMessage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Mapping, Sequence
+from inspect import ismethod
 from types import MethodType
 from typing import Any, cast
 
@@ -89,6 +90,13 @@ def declare(node: Any, schema: type) -> None:
 
     call.__annotations__ = {"state": schema}
     node.__call__ = MethodType(call, node)
+
+
+def input_schema_of(node: Any) -> type | None:
+    """The schema that a node's `__call__` declares, as `add_node` would read it."""
+    call = getattr(node, "__call__", None)  # noqa: B004 - its annotations are wanted, not whether it can be called
+    hints = get_type_hints(call) if ismethod(call) else {}
+    return next((hint for name, hint in hints.items() if name != "return" and isinstance(hint, type)), None)
 
 
 def read(state: Any, key: str) -> Any:

@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_guard.backends.protocols import Backend
 from langgraph_guard.errors import BudgetExceeded, GuardRuntimeError, PriceUnknown
-from langgraph_guard.events import emit
+from langgraph_guard.events import emit, listening
 from langgraph_guard.nodes.identity import Identify, checked, identify
 from langgraph_guard.nodes.runs import Run, Runs
 from langgraph_guard.nodes.turn import counters, enter, peek
@@ -111,6 +111,7 @@ class Meter:
         self.count = count
         self.has_landing = False
         self.has_usd_limit = bool(budget.of(unit="usd"))
+        self.limits_output = self.has_usd_limit or bool(budget.of(unit="tokens"))
         self._identify = who
         self._people = tuple({x.per: None for x in budget.limits if x.per not in IN_A_GRAPH})
         self._runs = Runs()
@@ -191,7 +192,8 @@ class Meter:
         held.granted = granted.amounts
         held.cap, held.short = held.ask.output_cap(granted)
         self._scope().metered = True
-        self._say_reserved(held, granted)
+        if listening():
+            self._say_reserved(held, granted)
 
     def tool_calls(self, number: int, config: RunnableConfig) -> LedgerFlow:
         """Charge `number` tool calls. Raises `BudgetExceeded` when there is no room for all of them."""

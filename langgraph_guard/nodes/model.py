@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import aclosing, closing, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, cast
 
@@ -27,8 +27,9 @@ from langchain_core.runnables import (
     ensure_config,
 )
 from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.retry import RunnableRetry
 
-from langgraph_guard.errors import ConfigError, InvalidAmount
+from langgraph_guard.errors import ConfigError, GuardRuntimeError, InvalidAmount
 from langgraph_guard.flow import arun, run, to_the_end
 from langgraph_guard.nodes.metering import Held, LedgerFlow, Meter, ModelRef, metering
 from langgraph_guard.policies.calls import Call
@@ -78,7 +79,7 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
 
     def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
         with _Metered(self, input, config, kwargs) as call, call.holding():
-            return call.answer(self.bound.invoke(input, call.config, **call.kwargs))
+            return call.answer(self.bound.invoke(input, config, **call.kwargs))
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -86,22 +87,26 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
         async with _Metered(self, input, config, kwargs) as call:
             with call.holding():
                 async with asyncio.timeout_at(call.deadline):
-                    return call.answer(await self.bound.ainvoke(input, call.config, **call.kwargs))
+                    return call.answer(await self.bound.ainvoke(input, config, **call.kwargs))
 
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[AIMessage]:
-        with _Metered(self, input, config, kwargs) as call:
-            chunks = iter(self.bound.stream(input, call.config, **call.kwargs))
-            while (chunk := call.held_next(lambda: next(chunks, None))) is not None:
+        with (
+            _Metered(self, input, config, kwargs) as call,
+            closing(_generator(self.bound.stream(input, config, **call.kwargs))) as chunks,
+        ):
+            while (chunk := call.next(chunks)) is not None:
                 yield call.chunk(chunk)
             call.finished = True
 
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[AIMessage]:
-        async with _Metered(self, input, config, kwargs) as call:
-            chunks = aiter(self.bound.astream(input, call.config, **call.kwargs))
+        async with (
+            _Metered(self, input, config, kwargs) as call,
+            aclosing(_agenerator(self.bound.astream(input, config, **call.kwargs))) as chunks,
+        ):
             while (chunk := await call.anext(chunks)) is not None:
                 yield call.chunk(chunk)
             call.finished = True
@@ -134,6 +139,9 @@ def replace_models(runnable: Runnable[Any, Any], metered: Callable[[Any], Metere
             case BaseChatModel() | MeteredModel():
                 found.append(metered(part))
                 return found[-1]
+            case RunnableRetry():
+                patient = _unless_denied(part.retry_exception_types)
+                return part.model_copy(update={"bound": swap(part.bound), "retry_exception_types": patient})
             case RunnableBindingBase():
                 return part.model_copy(update={"bound": swap(part.bound)})
             case RunnableWithFallbacks():
@@ -150,6 +158,16 @@ def replace_models(runnable: Runnable[Any, Any], metered: Callable[[Any], Metere
     if not found:
         raise ConfigError("model", f"must be a chat model, or built around one; is a {type(runnable).__name__}")
     return swapped
+
+
+def _unless_denied(retry_on: Any) -> Callable[[BaseException], bool]:
+    """What a retry retries, without denials: they would only be repeated."""
+
+    def decide(error: BaseException) -> bool:
+        wanted = retry_on(error) if callable(retry_on) else isinstance(error, retry_on)
+        return wanted and not isinstance(error, GuardRuntimeError)
+
+    return decide
 
 
 def meters_in(runnable: Runnable[Any, Any]) -> tuple[Meter, ...]:
@@ -220,7 +238,8 @@ class _Metered:
     def _open(self) -> LedgerFlow:
         self.closed = False
         yield from self.meter.admit(self.held, self._call(), self.config)
-        self.kwargs = {**self.kwargs, self.model.cap_name: self.held.cap}
+        if self.meter.limits_output:
+            self.kwargs = {**self.kwargs, self.model.cap_name: self.held.cap}
         if self.held.timeout is not None and self.model.takes_timeout and "timeout" not in self.kwargs:
             self.kwargs["timeout"] = self.held.timeout
 
@@ -280,9 +299,9 @@ class _Metered:
         finally:
             metering.reset(token)
 
-    def held_next(self, step: Callable[[], Any]) -> Any:
+    def next(self, chunks: Iterator[Any]) -> Any:
         with self.holding():
-            return step()
+            return next(chunks, None)
 
     async def anext(self, chunks: AsyncIterator[Any]) -> Any:
         with self.holding():
@@ -293,7 +312,7 @@ class _Metered:
 def model_ref(llm: BaseChatModel, kwargs: dict[str, Any]) -> ModelRef:
     """Which model a call goes to, from what the client tells its tracers."""
     told = llm._get_ls_params(**kwargs)
-    tier = kwargs.get("service_tier") or getattr(llm, "service_tier", None)
+    tier = kwargs.get("service_tier") or vars(llm).get("service_tier")
     name = kwargs.get("model") or told.get("ls_model_name") or ""
     return ModelRef(name, told.get("ls_provider"), tier if tier in ("flex", "priority") else None)
 
@@ -325,6 +344,16 @@ def _own_cap(model: MeteredModel, kwargs: dict[str, Any]) -> int:
     profile = cast(dict[str, Any], model.llm.profile or {})
     most = said or profile.get("max_output_tokens") or DEFAULT_MAX_OUTPUT
     return most if isinstance(most, int) and most > 0 else DEFAULT_MAX_OUTPUT
+
+
+def _generator(chunks: Iterator[Any]) -> Generator[Any, None, None]:
+    """A stream that can be closed, whatever the client returned."""
+    yield from chunks
+
+
+async def _agenerator(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    async for chunk in chunks:
+        yield chunk
 
 
 def _messages(input: LanguageModelInput) -> Sequence[BaseMessage]:

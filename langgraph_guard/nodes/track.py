@@ -17,7 +17,7 @@ from langgraph_guard.errors import BudgetExceeded, ConfigError
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.callback import BudgetCallback, tracking
-from langgraph_guard.nodes.guard import Update, read
+from langgraph_guard.nodes.guard import Update, declare, input_schema_of, read
 from langgraph_guard.nodes.metering import Meter, Scope, scopes
 from langgraph_guard.nodes.runs import Run
 
@@ -39,18 +39,22 @@ class Tracker:
             return TrackedNode(node, self)
         if not callable(node):
             raise ConfigError("node", f"must be a function or a Runnable, is a {type(node).__name__}")
-        called = node if inspect.isroutine(node) else node.__call__
-        if inspect.iscoroutinefunction(called):
+        called = node if inspect.isroutine(node) or isinstance(node, functools.partial) else node.__call__
+        tracked = self._async(called) if inspect.iscoroutinefunction(called) else self._sync(called)
+        tracked.__name__ = getattr(node, "__name__", type(node).__name__)  # what add_node calls it
+        return tracked
 
-            @functools.wraps(called)
-            async def tracked_async(*args: Any, **kwargs: Any) -> Any:
-                return await self.arun(lambda: called(*args, **kwargs))
-
-            return tracked_async
-
+    def _sync(self, called: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(called)
         def tracked(*args: Any, **kwargs: Any) -> Any:
             return self.run(lambda: called(*args, **kwargs))
+
+        return tracked
+
+    def _async(self, called: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(called)
+        async def tracked(*args: Any, **kwargs: Any) -> Any:
+            return await self.arun(lambda: called(*args, **kwargs))
 
         return tracked
 
@@ -127,6 +131,8 @@ class TrackedNode(Runnable[Any, Any]):
         self.node = node
         self.name = node.get_name()
         self._tracker = tracker
+        if (schema := input_schema_of(node)) is not None:
+            declare(self, schema)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         return self._tracker.run(lambda: self.node.invoke(input, config, **kwargs), config)

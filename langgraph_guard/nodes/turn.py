@@ -41,13 +41,15 @@ def enter(run: Run, state: Any, who: Identity, messages_key: str, now_ms: int) -
     return opened, *_raised(counters(who), read(state, "guard_usage") or {}, run.turn["id"])
 
 
-def passed(run: Run, stored: Mapping[str, Any], config: RunnableConfig, now_ms: int) -> dict[str, Any]:
+def passed(run: Run, state: Any, config: RunnableConfig, messages_key: str, now_ms: int) -> dict[str, Any]:
     """The turn of `run` with its time and steps brought up to now."""
     assert run.turn is not None
+    stored = read(state, "guard_turn") or {}
     turn = {**run.turn, **(stored if stored.get("id") == run.turn["id"] else {})}
+    newest = opener(messages_of(state, messages_key))
     step = step_of(config)
     zero = run.zero_steps.setdefault(namespace(config), step - turn.get("steps", 0))
-    return turns.passed(turn, active_ms=run.active_ms(now_ms), steps=step - zero)
+    return turns.passed(turn, active_ms=run.active_ms(now_ms), steps=step - zero, newest=newest)
 
 
 def peek(config: RunnableConfig, *keys: str) -> dict[str, Any]:

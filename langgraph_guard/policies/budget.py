@@ -235,19 +235,18 @@ def standing(budget: Budget, limit: Limit, balance: Balance, *, aside: bool) -> 
 
 
 def used_up(standings: Iterable[Standing]) -> Standing | None:
-    """The first limit with no room for another step. Tool calls are refused one by one, where they are made."""
+    """The first limit with no room for another round. Tool calls are refused where they are asked for, not before;
+    and where a call may wait for room, the meter waits."""
     for each in standings:
-        if each.limit.unit == "tool_calls":
-            if each.spent > each.ceiling:
-                return each
-        elif each.spent >= each.ceiling:
+        full = each.spent > each.ceiling if each.limit.unit == "tool_calls" else each.spent >= each.ceiling
+        if full and not each.limit.wait:
             return each
     return None
 
 
 def tightest(standings: Iterable[Standing], warn_at: float) -> Standing | None:
-    """The limit that is nearest to its end, when it is past `warn_at`."""
-    worst = max(standings, key=lambda each: each.share, default=None)
+    """The limit that is nearest to its end, when it is past `warn_at`. A queue that is full is no warning."""
+    worst = max((each for each in standings if not each.limit.wait), key=lambda each: each.share, default=None)
     return worst if worst is not None and worst.share >= warn_at else None
 
 

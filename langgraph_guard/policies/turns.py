@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 SEEN_TURNS: Final = 8
-"""Ids of earlier turns that are remembered: a compaction that uncovers an old message must not open its turn again."""
+"""Ids of messages that are remembered for opening no turn: of earlier turns, which a compaction may uncover, and of
+messages that other agents wrote as people."""
 
 
 def enter(stored: Mapping[str, Any], opener: str | None, *, resuming: bool, fresh: str, now_ms: int) -> dict[str, Any]:
@@ -33,11 +34,17 @@ def enter(stored: Mapping[str, Any], opener: str | None, *, resuming: bool, fres
     }
 
 
-def passed(turn: Mapping[str, Any], *, active_ms: int, steps: int) -> dict[str, Any]:
-    """The turn with its time and steps brought up to now, and the longest way that it took between two visits."""
+def passed(turn: Mapping[str, Any], *, active_ms: int, steps: int, newest: str | None = None) -> dict[str, Any]:
+    """The turn with its time and steps brought up to now, and the longest way that it took between two visits.
+
+    `newest` is the newest message that looks like a person's. Within a turn it opens nothing, now or later.
+    """
     gap = steps - turn.get("steps", 0)
+    known = turn.get("seen", [])
+    heard = [] if newest is None or newest == turn["id"] or newest in known else [newest]
     return {
         **turn,
+        "seen": [*known, *heard][-SEEN_TURNS:],
         "active_ms": max(active_ms, turn.get("active_ms", 0)),
         "steps": max(steps, turn.get("steps", 0)),
         "cycle": max(gap, turn.get("cycle", 0)),

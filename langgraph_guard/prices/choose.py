@@ -11,7 +11,7 @@ from langgraph_guard.prices.price import Price
 from langgraph_guard.prices.table import PriceTable
 
 
-def price_book(prices: Mapping[str, Price] | PriceBook | None) -> PriceBook:
+def price_book(prices: Mapping[str, Price] | PriceBook | None = None) -> PriceBook:
     """genai-prices for `None`; a table of `Price` by model before genai-prices; a `PriceBook` as it is."""
     if prices is None:
         return GenaiPrices()

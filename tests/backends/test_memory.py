@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -165,7 +166,9 @@ def interrupted(moment: int) -> Iterator[list[int]]:
 
 
 def _ours(frame: FrameType) -> bool:
-    return frame.f_globals["__name__"] in ("langgraph_guard.backends.memory.ledger", "langgraph_guard.policies.ledger")
+    # A generator that is being thrown away starts too; what is raised in it then is raised to nobody.
+    name, generator = frame.f_globals["__name__"], frame.f_code.co_flags & inspect.CO_GENERATOR
+    return not generator and name in ("langgraph_guard.backends.memory.ledger", "langgraph_guard.policies.ledger")
 
 
 def _held(till: Till) -> None:

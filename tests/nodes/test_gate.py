@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.runtime import Runtime
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
@@ -212,6 +215,60 @@ def test_without_a_gate_each_message_still_opens_a_turn(saver: Any) -> None:
     for turn in (1, 2, 3):
         app.invoke(asks(), thread())
         assert model.call_count == 2 * turn
+
+
+def test_a_limit_that_queues_does_not_stop_the_run() -> None:
+    """Four calls at two a minute: the gate lets them through, the meter waits."""
+    clock = FakeClock()
+    limit = Limit("model_calls", 2, per="global", window="minute", wait=120)
+    agent = react([limit], answers_after(3), backend=MemoryBackend(clock=clock))
+    final = agent.app.invoke(asks(), thread())
+    assert final["messages"][-1].text == "It has shipped."
+    assert sum(clock.slept) == 60
+
+
+def test_counting_calls_caps_no_answer() -> None:
+    """Without a limit of money or tokens a model writes as much as it likes."""
+    model = ScriptedChatModel([says("word " * 20_000)])
+    agent = react([Limit("model_calls", 5, per="turn")], model)
+    agent.app.invoke(asks(), thread())
+    assert model.calls[0].max_tokens is None
+
+
+class Called:
+    """A node that is an object with an annotated `__call__`."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __call__(self, state: MessagesState, config: RunnableConfig) -> Any:
+        assert config["configurable"]["thread_id"] == "t"
+        return {"messages": [self.model.invoke(state["messages"])]}
+
+
+@pytest.mark.parametrize("kind", ["object", "function with runtime", "partial"])
+def test_a_tracked_node_keeps_its_name_and_what_langgraph_injects(kind: str) -> None:
+    """Wrapping must not change what a node is given."""
+    budget = BudgetCheckNode(Budget([Limit("usd", 1, per="session")]), MemoryBackend())
+    model = budget.model(answers_after(0))
+
+    def with_runtime(state: MessagesState, runtime: Runtime[Any]) -> Any:
+        assert runtime.execution_info is not None
+        return {"messages": [model.invoke(state["messages"])]}
+
+    nodes: dict[str, Any] = {
+        "object": Called(model),
+        "function with runtime": with_runtime,
+        "partial": functools.partial(with_runtime),
+    }
+    node = budget.track(nodes[kind])
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", node)
+    graph.add_edge(START, "model")
+    final = graph.compile().invoke(asks(), thread())
+    assert final["messages"][-1].text == "It has shipped."
+    if kind != "partial":
+        assert node.__name__ == {"object": "Called", "function with runtime": "with_runtime"}[kind]
 
 
 # Whose money

@@ -22,6 +22,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
 from langgraph_guard import Budget, BudgetCheckNode, BudgetExceeded, IdentityMissing, Limit, MemoryBackend, PriceUnknown
+from langgraph_guard.events import subscribe
 from langgraph_guard.policies.budget import LEDGER_UNITS
 from langgraph_guard.policies.ledger import Account, Balance, Read
 from langgraph_guard.testing import FakeClock, Reply, ScriptedChatModel, fails, says
@@ -121,6 +122,19 @@ def test_each_attempt_of_a_retry_has_its_own_reservation() -> None:
     budget.model(model.with_retry(wait_exponential_jitter=False)).invoke("hi", thread())
     assert spent(budget, "model_calls") == 3
     assert spent(budget) > COST
+
+
+def test_a_retry_does_not_try_a_denial_again() -> None:
+    """It would be denied again, after a wait."""
+    budget = budget_of(Limit("model_calls", 1, per="session"))
+    model = budget.model(answering().with_retry(stop_after_attempt=5))
+    model.invoke("hi", thread())
+    denied: list[str] = []
+    unsubscribe = subscribe(lambda name, _: denied.append(name) if name == "budget.denied" else None)
+    with pytest.raises(BudgetExceeded):
+        model.invoke("hi", thread())
+    unsubscribe()
+    assert len(denied) == 1
 
 
 # What it costs

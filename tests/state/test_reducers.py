@@ -210,6 +210,13 @@ def test_a_decision_is_told_once() -> None:
     assert append_decisions([decision], [decision]) == [decision]
 
 
+def test_decisions_without_an_id_are_told_apart_by_what_they_say() -> None:
+    """Someone may write one by hand with `update_state`; it must not swallow another."""
+    one, other = {"at": 1, "route": "warn"}, {"at": 2, "route": "exceeded"}
+
+    assert append_decisions([one, one], [other]) == [one, other]
+
+
 def test_decisions_read_in_the_order_of_time() -> None:
     """`guard_report` shows them to people, oldest first."""
     late, early = {"id": "a", "at": 2}, {"id": "b", "at": 1}

@@ -1,0 +1,198 @@
+"""Errors: data with a sentence that can be caught, kept, sent to another process, and shown to anyone."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import asdict, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langgraph.types import default_retry_on
+
+from langgraph_guard import errors
+from langgraph_guard.errors import (
+    BudgetExceeded,
+    BudgetUnavailable,
+    ConfigError,
+    GuardError,
+    GuardRuntimeError,
+    IdentityMissing,
+    InvalidAmount,
+    PriceUnknown,
+    ReservationConflict,
+    show,
+)
+
+EXCEEDED = BudgetExceeded("usd", "user", 5_000_000, 4_930_000, 20_000, 100_000, "day", 3_600.0, "turn-1", 3)
+
+RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
+    "exceeded": (
+        EXCEEDED,
+        "4.93 USD of 5.00 USD spent per user in this day (0.02 USD held), 0.10 USD more asked for;"
+        " room again in 3600 s",
+    ),
+    "exceeded for good": (
+        BudgetExceeded("model_calls", "turn", 25, 25, 0, 1),
+        "25 model calls of 25 model calls spent per turn (0 model calls held), 1 model calls more asked for",
+    ),
+    "exceeded in time": (
+        BudgetExceeded("seconds", "turn", 120_000, 120_500, 0, 0),
+        "120.5 seconds of 120 seconds spent per turn (0 seconds held), 0 seconds more asked for",
+    ),
+    "price unknown": (
+        PriceUnknown("my-model", "azure"),
+        "no price is known for model 'my-model' of provider 'azure', and a usd limit is set:"
+        " pass prices={model: Price(input=…, output=…)} or drop the usd limits",
+    ),
+    "price unknown anywhere": (
+        PriceUnknown("my-model"),
+        "no price is known for model 'my-model', and a usd limit is set:"
+        " pass prices={model: Price(input=…, output=…)} or drop the usd limits",
+    ),
+    "identity missing": (
+        IdentityMissing("user", "configurable"),
+        "a limit is set per user, and this run names no user (looked in configurable)",
+    ),
+    "identity missing anywhere": (IdentityMissing("user"), "a limit is set per user, and this run names no user"),
+    "conflict": (
+        ReservationConflict("7f3a", "settled", "released"),
+        "reservation 7f3a is settled; it cannot be released",
+    ),
+    "unavailable": (BudgetUnavailable("redis", 2.0), "the budget ledger (redis) did not answer within 2.0 s"),
+}
+
+CONFIG: dict[str, tuple[ConfigError, str]] = {
+    "config": (ConfigError("window", "unknown; one of minute, hour"), "window: unknown; one of minute, hour"),
+    "amount": (InvalidAmount("amount", "must be a number, is a str"), "amount: must be a number, is a str"),
+}
+
+ALL: dict[str, tuple[GuardError, str]] = {**RUNTIME, **CONFIG}
+every = pytest.mark.parametrize(("error", "sentence"), ALL.values(), ids=ALL)
+
+
+def data(error: GuardError) -> dict[str, Any]:
+    return {name: value for name, value in vars(error).items() if not name.startswith("_")}
+
+
+@every
+def test_it_reads_well(error: GuardError, sentence: str) -> None:
+    """At 2 a.m. the sentence in the log is the documentation."""
+    assert str(error) == sentence
+
+
+@every
+def test_it_survives_a_pickle(error: GuardError, sentence: str) -> None:
+    """Workers in other processes raise; the caller must see the same error, fields and all."""
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), data(back)) == (type(error), sentence, data(error))
+
+
+@every
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_it_survives_a_copy(error: GuardError, sentence: str, duplicate: Any) -> None:
+    """Tracers and retry helpers copy what they report."""
+    back = duplicate(error)
+    assert (type(back), str(back), data(back)) == (type(error), sentence, data(error))
+
+
+@every
+def test_it_is_caught_at_the_root(error: GuardError, sentence: str) -> None:
+    """One except clause catches all that the pack raises by itself."""
+    assert isinstance(error, GuardError)
+
+
+def test_every_kind_is_tested_here() -> None:
+    """A new error joins the table above, or its sentence is never read before it is needed."""
+    public = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GuardError)}
+    abstract = {GuardError, GuardRuntimeError, errors._Record}
+    assert public - abstract == {type(error) for error, _ in ALL.values()}
+
+
+def test_the_figures_are_fields() -> None:
+    """A handler decides by figures; it must not read them out of a sentence."""
+    assert asdict(EXCEEDED) == {
+        "unit": "usd",
+        "scope": "user",
+        "limit": 5_000_000,
+        "spent": 4_930_000,
+        "reserved": 20_000,
+        "requested": 100_000,
+        "window": "day",
+        "retry_after": 3_600.0,
+        "turn": "turn-1",
+        "turn_seq": 3,
+    }
+    assert EXCEEDED.args == tuple(asdict(EXCEEDED).values())
+
+
+@pytest.mark.parametrize("error", [error for error, _ in RUNTIME.values()], ids=RUNTIME)
+def test_langgraph_does_not_retry_a_denial(error: GuardRuntimeError) -> None:
+    """Its default policy tries other errors again: a budget that is used up would be asked three times."""
+    assert isinstance(error, RuntimeError)
+    assert default_retry_on(error) is False
+
+
+def test_langgraph_would_retry_an_ordinary_error() -> None:
+    """The test above shows something only if the policy does retry."""
+    assert default_retry_on(Exception("anything")) is True
+
+
+@pytest.mark.parametrize("error", [error for error, _ in CONFIG.values()], ids=CONFIG)
+def test_a_wrong_setting_is_a_value_error_that_names_its_field(error: ConfigError) -> None:
+    """Code that validates settings catches ValueError, and shows the field."""
+    assert isinstance(error, ValueError)
+    assert error.field in str(error)
+    assert str(error) == f"{error.field}: {error.problem}"
+
+
+def test_a_sentence_cannot_name_a_person() -> None:
+    """Logs are read by many: the errors about a user's money have no place for the user's id."""
+    assert {field.name for field in fields(IdentityMissing)} == {"scope", "looked_in"}
+    assert not {"id", "user", "account", "identity"} & {field.name for field in fields(BudgetExceeded)}
+
+
+def test_each_denial_is_its_own() -> None:
+    """Two equal denials in one group are two; comparing by fields would merge them in sets."""
+    one, other = BudgetUnavailable("redis"), BudgetUnavailable("redis")
+    assert one != other
+    assert len({one, other}) == 2
+
+
+# Amounts for people
+
+
+@pytest.mark.parametrize(
+    ("unit", "amount", "shown"),
+    [
+        ("usd", 0, "0.00 USD"),
+        ("usd", 1, "0.000001 USD"),
+        ("usd", 49_300, "0.0493 USD"),
+        ("usd", 500_000, "0.50 USD"),
+        ("usd", 847_000_000, "847.00 USD"),
+        ("usd", -1_500_000, "-1.50 USD"),
+        ("usd", -1, "-0.000001 USD"),
+        ("usd", 2**53 - 1, "9007199254.740991 USD"),
+        ("seconds", 0, "0 seconds"),
+        ("seconds", 1, "0.001 seconds"),
+        ("seconds", 1_500, "1.5 seconds"),
+        ("seconds", 120_000, "120 seconds"),
+        ("tokens", 1_200, "1200 tokens"),
+        ("model_calls", 25, "25 model calls"),
+    ],
+)
+def test_an_amount_is_shown_in_its_unit(unit: str, amount: int, shown: str) -> None:
+    """The ledger counts micro-USD and milliseconds; nobody else does."""
+    assert show(unit, amount) == shown
+
+
+@given(st.integers(-(2**53), 2**53))
+def test_money_is_shown_without_rounding(amount: int) -> None:
+    """A limit of 0.05 that shows as 0.05 with 0.0499996 spent is a support ticket."""
+    figure, unit = show("usd", amount).split(" ")
+    assert round(float(figure) * 1_000_000) == amount or abs(amount) > 10**15
+    assert unit == "USD"
+    assert int(figure.replace(".", "").ljust(len(figure.partition(".")[0]) + 6, "0")) == amount or "." in figure
+    assert len(figure.partition(".")[2]) >= 2
