@@ -139,4 +139,4 @@ def show(unit: str, amount: int) -> str:
     if unit == "seconds":
         whole, milli = divmod(abs(amount), 1_000)
         return f"{sign}{whole}{f'.{milli:03d}'.rstrip('0').rstrip('.')} seconds"
-    return f"{amount} {unit.replace('_', ' ')}"
+    return f"{amount} {unit.replace('_', ' ').removesuffix('s' if abs(amount) == 1 else '')}"

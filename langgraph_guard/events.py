@@ -26,13 +26,13 @@ SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
-_listeners: tuple[Listener, ...] = ()
+_listeners: tuple[tuple[Listener], ...] = ()
 _log = logging.getLogger(__name__)
 
 
 def emit(name: str, **attributes: Any) -> None:
     """Tell the listeners. Costs well under a microsecond while there are none."""
-    for listener in _listeners:
+    for (listener,) in _listeners:
         try:
             listener(name, attributes)
         except Exception:
@@ -47,10 +47,11 @@ def listening() -> bool:
 def subscribe(listener: Listener) -> Callable[[], None]:
     """Add a listener; the returned function removes it again."""
     global _listeners
-    _listeners = (*_listeners, listener)
+    entry = (listener,)  # one per subscription, so that each ends by itself
+    _listeners = (*_listeners, entry)
 
     def unsubscribe() -> None:
         global _listeners
-        _listeners = tuple(other for other in _listeners if other is not listener)
+        _listeners = tuple(other for other in _listeners if other is not entry)
 
     return unsubscribe

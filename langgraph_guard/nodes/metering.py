@@ -57,6 +57,11 @@ class Scope:
     metered: bool = False
     denied: BudgetExceeded | None = None
 
+    @property
+    def latched(self) -> BudgetExceeded | None:
+        """The denial that stands although the node went on; a call that was too long may be sent again, shorter."""
+        return None if self.denied is not None and self.denied.scope == "call" else self.denied
+
 
 metering: ContextVar[frozenset[str]] = ContextVar("langgraph_guard_metering", default=frozenset())
 """The budgets that hold a reservation for the model call that is being made: inner meters of theirs abstain."""

@@ -86,6 +86,8 @@ class Tracker:
                 if scope.denied is None or not _came_from(error, scope.denied):
                     raise
                 result = None
+            else:
+                scope.denied = scope.latched
             if scope.denied is None:
                 yield from self._count_tool_calls(result, config, around)
         update = yield from self._update(scope, config, around)

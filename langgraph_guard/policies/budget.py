@@ -120,15 +120,14 @@ class Budget:
         _one_of("orphans", orphans, ("charge", "release"))
         if isinstance(warn_at, bool) or not isinstance(warn_at, int | float) or not 0 < warn_at <= 1:
             raise ConfigError("warn_at", "must be a share of the limit, above 0 and at most 1")
-        if RUN in scopes:
-            raise ConfigError("scopes", f"{RUN!r} is the pack's own name for a turn without a thread")
+        own = _names(scopes)
         if not _seconds("lease", lease):
             raise ConfigError("lease", "must be longer than 0 seconds")
         for name, value in {
-            "limits": _distinct(limits, (*SCOPES, *scopes)),
+            "limits": _distinct(limits, (*SCOPES, *own)),
             "warn_at": float(warn_at),
             "landing_reserve": None if landing_reserve is None else whole("usd", landing_reserve, "landing_reserve", 0),
-            "scopes": tuple(scopes),
+            "scopes": own,
             "lease": float(lease),
             "orphans": orphans,
         }.items():
@@ -281,6 +280,14 @@ def _distinct(limits: Iterable[Limit], scopes: Sequence[str]) -> tuple[Limit, ..
             raise ConfigError("limits", f"two limits of {limit.unit} per {limit.per}, window {limit.window}")
         found[limit.key] = limit
     return tuple(found.values())
+
+
+def _names(scopes: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(scopes, str) or not all(isinstance(name, str) and name.isidentifier() for name in scopes):
+        raise ConfigError("scopes", "must be a list of names")
+    if RUN in scopes:
+        raise ConfigError("scopes", f"{RUN!r} is the pack's own name for a turn without a thread")
+    return tuple(scopes)
 
 
 def _one_of(field: str, value: object, known: Sequence[str | None], hint: str = "") -> None:

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 from langgraph_guard import (
     Budget,
     BudgetCheckNode,
+    BudgetExceeded,
     ConfigError,
     FinishNode,
     GuardState,
@@ -196,6 +197,25 @@ def test_a_denial_that_the_node_swallows_still_ends_the_run() -> None:
     graph.add_edge("finish", END)
     graph.compile().invoke(asks(), thread())
     assert (model.call_count, len(rounds)) == (2, 3)
+
+
+def test_a_node_may_shorten_what_was_too_long() -> None:
+    """A limit per call is about one call: who catches the denial and sends less goes on."""
+    budget = BudgetCheckNode(Budget([Limit("tokens", 5_000, per="call")]), MemoryBackend())
+    metered = budget.model(answers_after(0))
+
+    def careful(state: MessagesState) -> Any:
+        try:
+            return {"messages": [metered.invoke("handbook " * 10_000)]}
+        except BudgetExceeded:
+            return {"messages": [metered.invoke("its first page")]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", budget.track(careful))
+    graph.add_node("finish", FinishNode())
+    graph.add_edge(START, "model")
+    graph.add_conditional_edges("model", budget.after_model, budget.paths(tools="model", end=END, exceeded="finish"))
+    assert graph.compile().invoke(asks(), thread())["messages"][-1].text == "It has shipped."
 
 
 def test_without_a_gate_each_message_still_opens_a_turn(saver: Any) -> None:
