@@ -24,7 +24,7 @@ CLAIMS: dict[str, ModuleType] = {
     "ledger": ledger,
     "overspend": overspend,
 }
-WIDTH = 150
+WIDTH = 170
 
 
 def main() -> None:
@@ -55,8 +55,9 @@ def table(found: list[Row]) -> Table:
 
 
 def machine() -> str:
-    versions = ", ".join(f"{name} {version(name)}" for name in ("langgraph", "langchain-core"))
-    return f"CPU time, medians of interleaved rounds. Python {platform.python_version()}, {versions}, {os.cpu_count()} cores."
+    names = ("langgraph", "langchain-core")
+    on = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)]
+    return f"CPU time, medians of interleaved rounds. {', '.join(on)}, {os.cpu_count()} cores."
 
 
 if __name__ == "__main__":

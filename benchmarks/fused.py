@@ -36,5 +36,5 @@ def counted(*nodes: Any) -> tuple[int, int]:
     for one, other in pairwise([START, *names, END]):
         graph.add_edge(one, other)
     app = graph.compile(checkpointer=InMemorySaver())
-    supersteps = list(app.stream({"messages": history()}, CONFIG, stream_mode="updates"))  # type: ignore[arg-type]
+    supersteps = list(app.stream({"messages": history()}, CONFIG, stream_mode="updates"))
     return len(supersteps), len(list(app.get_state_history(CONFIG)))

@@ -37,7 +37,7 @@ def scripted() -> Any:
 
 
 def generic() -> Any:
-    answer = AIMessage("It has shipped.", usage_metadata=usage(1_500, 20))  # type: ignore[arg-type]
+    answer = AIMessage("It has shipped.", usage_metadata=usage(1_500, 20))
     return GenericFakeChatModel(messages=repeat(answer)).bind(model=MODEL)
 
 

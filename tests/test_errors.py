@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langgraph.types import default_retry_on
+from langgraph.types import RetryPolicy
 
 from langgraph_guard import errors
 from langgraph_guard.errors import (
@@ -32,12 +32,14 @@ EXCEEDED = BudgetExceeded("usd", "user", 5_000_000, 4_930_000, 20_000, 100_000, 
 RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
     "exceeded": (
         EXCEEDED,
-        "4.93 USD of 5.00 USD spent per user in this day (0.02 USD held, 0.25 USD kept for the closing answer),"
-        " 0.10 USD more asked for; room again in 3600 s",
+        (
+            "4.93 USD of 5.00 USD spent per user in this day (0.02 USD held, 0.25 USD kept for the closing answer),"
+            " 0.10 USD more asked for; room again in 3600 s"
+        ),
     ),
     "exceeded for good": (
         BudgetExceeded("model_calls", "turn", 25, 25, 0, 1),
-        "25 model calls of 25 model calls spent per turn (0 model calls held), 1 model calls more asked for",
+        "25 model calls of 25 model calls spent per turn (0 model calls held), 1 model call more asked for",
     ),
     "exceeded in time": (
         BudgetExceeded("seconds", "turn", 120_000, 120_500, 0, 0),
@@ -45,13 +47,17 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
     ),
     "price unknown": (
         PriceUnknown("my-model", "azure"),
-        "no price is known for model 'my-model' of provider 'azure', and a usd limit is set:"
-        " pass prices={model: Price(input=…, output=…)} or drop the usd limits",
+        (
+            "no price is known for model 'my-model' of provider 'azure', and a usd limit is set:"
+            " pass prices={model: Price(input=…, output=…)} or drop the usd limits"
+        ),
     ),
     "price unknown anywhere": (
         PriceUnknown("my-model"),
-        "no price is known for model 'my-model', and a usd limit is set:"
-        " pass prices={model: Price(input=…, output=…)} or drop the usd limits",
+        (
+            "no price is known for model 'my-model', and a usd limit is set:"
+            " pass prices={model: Price(input=…, output=…)} or drop the usd limits"
+        ),
     ),
     "identity missing": (
         IdentityMissing("user", "configurable"),
@@ -74,7 +80,15 @@ ALL: dict[str, tuple[GuardError, str]] = {**RUNTIME, **CONFIG}
 every = pytest.mark.parametrize(("error", "sentence"), ALL.values(), ids=ALL)
 
 
+def retries(error: Exception) -> bool:
+    """Whether LangGraph's default policy would try again."""
+    decide = RetryPolicy().retry_on
+    assert callable(decide)
+    return bool(decide(error))
+
+
 def data(error: GuardError) -> dict[str, Any]:
+    """What a handler can read from it."""
     return {name: value for name, value in vars(error).items() if not name.startswith("_")}
 
 
@@ -134,12 +148,12 @@ def test_the_figures_are_fields() -> None:
 def test_langgraph_does_not_retry_a_denial(error: GuardRuntimeError) -> None:
     """Its default policy tries other errors again: a budget that is used up would be asked three times."""
     assert isinstance(error, RuntimeError)
-    assert default_retry_on(error) is False
+    assert retries(error) is False
 
 
 def test_langgraph_would_retry_an_ordinary_error() -> None:
     """The test above shows something only if the policy does retry."""
-    assert default_retry_on(Exception("anything")) is True
+    assert retries(Exception("anything")) is True
 
 
 @pytest.mark.parametrize("error", [error for error, _ in CONFIG.values()], ids=CONFIG)
@@ -183,6 +197,8 @@ def test_each_denial_is_its_own() -> None:
         ("seconds", 120_000, "120 seconds"),
         ("tokens", 1_200, "1200 tokens"),
         ("model_calls", 25, "25 model calls"),
+        ("model_calls", 1, "1 model call"),
+        ("tokens", -1, "-1 token"),
     ],
 )
 def test_an_amount_is_shown_in_its_unit(unit: str, amount: int, shown: str) -> None:
@@ -194,4 +210,4 @@ def test_an_amount_is_shown_in_its_unit(unit: str, amount: int, shown: str) -> N
 def test_money_is_shown_without_rounding(amount: int) -> None:
     """A limit of 0.05 that shows as 0.05 with 0.0499996 spent is a support ticket."""
     figure, unit = show("usd", amount).split(" ")
-    assert (Decimal(figure) * 1_000_000, unit) == (amount, "USD")
+    assert (Decimal(figure) * 1_000_000, unit) == (Decimal(amount), "USD")

@@ -49,7 +49,7 @@ def _emitted() -> list[tuple[str, str, list[str]]]:
                 where = f"{path.relative_to(PACKAGE)}:{node.lineno}"
                 assert len(node.args) == 1, f"{where}: attributes go by name"
                 assert isinstance(node.args[0], ast.Constant), f"{where}: the event's name is written out"
-                found.append((where, node.args[0].value, [word.arg or "**" for word in node.keywords]))
+                found.append((where, str(node.args[0].value), [word.arg or "**" for word in node.keywords]))
     return found
 
 

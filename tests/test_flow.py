@@ -16,6 +16,7 @@ Steps: TypeAlias = Generator[Sequence[str], list[str], Any]
 
 
 def echo(batch: Sequence[str]) -> list[str]:
+    """A store that answers with what it was told."""
     return [f"{command}!" for command in batch]
 
 
@@ -45,6 +46,7 @@ class Till:
 
 
 def two_steps() -> Steps:
+    """Send the replies of the first batch as the second."""
     first = yield ["a", "b"]
     second = yield first
     return [*first, *second]
@@ -292,18 +294,16 @@ async def test_a_cancellation_outranks_the_works_error() -> None:
 
 async def test_work_that_is_cancelled_itself_is_not_waited_for() -> None:
     """A loop that shuts down cancels every task; waiting for one of them would hang it."""
-    inner: list[asyncio.Task[Any]] = []
+    inner: asyncio.Future[asyncio.Task[Any] | None] = asyncio.get_running_loop().create_future()
 
     async def settle() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        inner.append(task)
+        inner.set_result(asyncio.current_task())
         await asyncio.Event().wait()
 
     task = asyncio.create_task(to_the_end(settle()))
-    while not inner:
-        await asyncio.sleep(0)
-    inner[0].cancel()
+    work = await inner
+    assert work is not None
+    work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 

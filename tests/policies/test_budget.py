@@ -91,7 +91,7 @@ def test_an_amount_becomes_the_integer_that_is_counted(unit: str, amount: Any, c
     ids=str,
 )
 def test_a_wrong_amount_is_refused_at_once(unit: str, amount: Any, problem: str) -> None:
-    """One NaN passes every comparison, one negative figure lifts the limit: both are found before the graph is built."""
+    """One NaN passes every comparison, one negative figure lifts the limit: found before the graph is built."""
     with pytest.raises(InvalidAmount, match=problem) as caught:
         ANY(unit, amount, per="turn")
     assert caught.value.field == "amount"
@@ -348,6 +348,7 @@ def test_session_and_turn_are_counted_with_or_without_a_limit() -> None:
 
 
 def at(unit: Any, spent: int, ceiling: int = 100, reserved: int = 0) -> Standing:
+    """How a limit stands."""
     return Standing(Limit(unit, 1_000, per="turn"), ceiling, spent, reserved)
 
 

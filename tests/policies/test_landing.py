@@ -22,8 +22,10 @@ def halt(**facts: Any) -> dict[str, Any]:
         ({"requested": 1_200}, "limit_cost: 0.0493 USD of 0.05 USD used per session, 0.0012 USD more needed"),
         (
             {"aside": 2_500, "requested": 1_200},
-            "limit_cost: 0.0493 USD of 0.05 USD used per session, 0.0025 USD kept for this answer,"
-            " 0.0012 USD more needed",
+            (
+                "limit_cost: 0.0493 USD of 0.05 USD used per session, 0.0025 USD kept for this answer,"
+                " 0.0012 USD more needed"
+            ),
         ),
         ({"scope": "user", "window": "day"}, "limit_cost: 0.0493 USD of 0.05 USD used per user in this day"),
         (

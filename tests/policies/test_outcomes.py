@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Final
 
 import httpx
 import openai
@@ -16,16 +17,24 @@ import requests
 from langgraph_guard.errors import BudgetExceeded, BudgetUnavailable
 from langgraph_guard.policies.outcomes import outcome_of
 
+HALF: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would answer for servers that do not exist."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("no_proxy", "*")
+
 
 @contextmanager
-def server(answer: bytes | None, *, read: bool = True) -> Iterator[str]:
+def server(answer: bytes | None) -> Iterator[str]:
     """A server of one connection: reads a request, sends `answer` (`None`: nothing), and hangs up."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
 
         def serve() -> None:
             with suppress(OSError), closing(listening.accept()[0]) as connection:
-                if read:
-                    connection.recv(65_536)
+                connection.recv(65_536)
                 if answer is None:
                     hold.wait(5)
                 else:
@@ -49,6 +58,7 @@ def closed_port() -> str:
 
 
 def answer(status: int) -> bytes:
+    """A response of that status."""
     return f"HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\n{{}}".encode()
 
 
@@ -80,16 +90,9 @@ def test_httpx_no_such_scheme() -> None:
 def test_httpx_no_free_connection() -> None:
     """A pool that is full kept the request at home."""
 
-    def busy() -> None:
-        limits = httpx.Limits(max_connections=1)
-        with server(None) as url, httpx.Client(limits=limits, timeout=httpx.Timeout(5, pool=0.01)) as client:
-            holding = threading.Thread(target=lambda: _ignore(lambda: client.get(url, timeout=1)), daemon=True)
-            holding.start()
-            while not client._transport._pool.connections:  # type: ignore[attr-defined]
-                pass
-            client.get(url)
-
-    assert outcome_of(failure(busy)) == "not_sent"
+    one = httpx.Client(limits=httpx.Limits(max_connections=1), timeout=httpx.Timeout(5, pool=0.01))
+    with server(HALF) as url, one as client, client.stream("GET", url):
+        assert outcome_of(failure(lambda: client.get(url))) == "not_sent"
 
 
 def test_httpx_time_out_while_waiting_for_the_answer() -> None:
@@ -98,7 +101,7 @@ def test_httpx_time_out_while_waiting_for_the_answer() -> None:
         assert outcome_of(failure(lambda: httpx.get(url, timeout=0.05))) == "uncertain"
 
 
-@pytest.mark.parametrize("cut", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf"], ids=["at once", "midway"])
+@pytest.mark.parametrize("cut", [b"", HALF], ids=["at once", "midway"])
 def test_httpx_cut_off(cut: bytes) -> None:
     """Tokens were produced, whether they arrived or not."""
     with server(cut) as url:
@@ -289,8 +292,3 @@ def test_a_subclass_of_a_clients_error_is_one() -> None:
         pass
 
     assert outcome_of(MyConnectError("no route")) == "not_sent"
-
-
-def _ignore(act: Callable[[], object]) -> None:
-    with suppress(Exception):
-        act()

@@ -12,6 +12,7 @@ from langgraph_guard.policies.turns import SEEN_TURNS, enter, must_land, passed
 
 
 def first(opener: str | None = "m1") -> dict[str, Any]:
+    """The first turn of a thread."""
     return enter({}, opener, resuming=False, fresh="run-1", now_ms=1_000)
 
 

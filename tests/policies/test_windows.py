@@ -17,6 +17,7 @@ windows = st.sampled_from(WINDOWS)
 
 
 def at(moment: str) -> float:
+    """A moment, UTC, as seconds since 1970."""
     return datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
 
 
