@@ -39,7 +39,11 @@ class BudgetLedger(Protocol):
     Each command is atomic and idempotent, so a caller that lost the answer sends it again. Commands of a batch run in
     order and are not atomic together. Raises `ReservationConflict` for an id used in two ways, `InvalidAmount` for a
     figure that is none, `BudgetUnavailable` when there is no answer; after each of them nothing was written.
+    `instant`: every command but `Wait` is answered from memory, so async code may call `execute`.
     """
+
+    @property
+    def instant(self) -> bool: ...
 
     def execute(self, commands: Sequence[Command]) -> list[Reply]: ...
     async def aexecute(self, commands: Sequence[Command]) -> list[Reply]: ...

@@ -12,6 +12,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from typing_extensions import TypedDict, get_type_hints
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.nodes.runs import runtime_of
 from langgraph_guard.state import GuardState
 
 Update = dict[str, Any]
@@ -129,7 +130,8 @@ def open_calls(messages: Sequence[BaseMessage]) -> list[Any]:
 
 
 def in_config(config: RunnableConfig | None) -> RunnableConfig:
-    return ensure_config(config)
+    """The config of a task, which is complete, or of a call from anywhere else."""
+    return config if config is not None and runtime_of(config) is not None else ensure_config(config)
 
 
 def renamed(schema: type, key: str) -> type:

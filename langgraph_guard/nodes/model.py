@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, cast
@@ -59,6 +59,7 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
         self.landing = landing
         self.min_output = min_output
         self.llm: BaseChatModel = bound.llm if isinstance(bound, MeteredModel) else bound
+        self._refs: dict[tuple[Any, ...], ModelRef] = {}
         self.cap_name = next((name for name in CAP_NAMES if name in type(self.llm).model_fields), CAP_NAMES[0])
         self.takes_timeout = any(name in type(self.llm).model_fields for name in TIMEOUT_FIELDS)
         self.name = self.llm.get_name()
@@ -67,6 +68,14 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
     def profile(self) -> Any:
         """What the model can do, as LangChain tells it."""
         return self.llm.profile
+
+    def ref(self, kwargs: dict[str, Any]) -> ModelRef:
+        """Which model a call with `kwargs` goes to. Asked once for each name, since asking is slow."""
+        said = vars(self.llm)
+        key = kwargs.get("model"), kwargs.get("service_tier"), said.get("model_name"), said.get("model")
+        if key not in self._refs:
+            self._refs[key] = model_ref(self.llm, kwargs)
+        return self._refs[key]
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
         return self._around(self.llm.bind_tools(tools, **kwargs))
@@ -86,8 +95,7 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
     ) -> AIMessage:
         async with _Metered(self, input, config, kwargs) as call:
             with call.holding():
-                async with asyncio.timeout_at(call.deadline):
-                    return call.answer(await self.bound.ainvoke(input, config, **call.kwargs))
+                return call.answer(await call.in_time(self.bound.ainvoke(input, config, **call.kwargs)))
 
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -195,7 +203,7 @@ class _Metered:
         self.meter = model.meter
         self.config = ensure_config(config)
         self.kwargs = kwargs
-        self.held = Held(uuid.uuid4().hex, model_ref(model.llm, kwargs))
+        self.held = Held(uuid.uuid4().hex, model.ref(kwargs))
         self.finished = False
         self.deadline: float | None = None
         self._input = input
@@ -232,7 +240,11 @@ class _Metered:
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        await to_the_end(arun(self._close(error), self.meter.backend.ledger.aexecute))
+        ledger = self.meter.backend.ledger
+        if ledger.instant:
+            run(self._close(error), ledger.execute)
+        else:
+            await to_the_end(arun(self._close(error), ledger.aexecute))
         self._out_of_time(error)
 
     def _open(self) -> LedgerFlow:
@@ -305,8 +317,14 @@ class _Metered:
 
     async def anext(self, chunks: AsyncIterator[Any]) -> Any:
         with self.holding():
-            async with asyncio.timeout_at(self.deadline):
-                return await anext(chunks, None)
+            return await self.in_time(anext(chunks, None))
+
+    async def in_time(self, work: Awaitable[Any]) -> Any:
+        """The result of `work`, or `TimeoutError` when the seconds that are left run out first."""
+        if self.deadline is None:
+            return await work
+        async with asyncio.timeout_at(self.deadline):
+            return await work
 
 
 def model_ref(llm: BaseChatModel, kwargs: dict[str, Any]) -> ModelRef:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
@@ -90,7 +90,7 @@ class Limit:
         return self.unit in LEDGER_UNITS and self.per != "call"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Budget:
     """Limits that stand together: a call must fit all of them.
 
@@ -106,6 +106,7 @@ class Budget:
     scopes: tuple[str, ...]
     lease: float
     orphans: Literal["charge", "release"]
+    _found: dict[tuple[str | None, str | None], tuple[Limit, ...]] = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -132,10 +133,14 @@ class Budget:
             "orphans": orphans,
         }.items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "_found", {})
 
     def of(self, *, unit: str | None = None, per: str | None = None) -> tuple[Limit, ...]:
         """The limits of one unit, of one scope, or of both."""
-        return tuple(x for x in self.limits if unit in (None, x.unit) and per in (None, x.per))
+        if (unit, per) not in self._found:
+            found = tuple(limit for limit in self.limits if unit in (None, limit.unit) and per in (None, limit.per))
+            self._found[unit, per] = found
+        return self._found[unit, per]
 
     def ceiling(self, limit: Limit, *, aside: bool) -> int:
         """What ordinary calls may use of `limit` when some is kept `aside` for the landing."""
@@ -173,20 +178,26 @@ def whole(unit: str, amount: object, field: str = "amount", least: int = 1) -> i
 # Accounts
 
 
-@dataclass(frozen=True, slots=True)
 class Identity:
     """Whose call it is. `ids` holds what is known of session, user and the scopes of your own.
 
-    `run` stands in for the session where a turn has none: without a thread, a run is a turn.
+    `run` stands in for the session where a turn has none: without a thread, a run is a turn. Equal by value, and a key.
     """
 
-    tenant: str
-    run: str
-    ids: Mapping[str, str]
+    __slots__ = ("_key", "ids", "run", "session", "tenant")
 
-    @property
-    def session(self) -> str:
-        return self.ids.get("session", "")
+    def __init__(self, tenant: str, run: str, ids: Mapping[str, str]) -> None:
+        self.tenant = tenant
+        self.run = run
+        self.ids = ids
+        self.session = ids.get("session", "")
+        self._key = (tenant, run, *sorted(ids.items()))
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and self._key == other._key
 
 
 def account(limit: Limit, who: Identity) -> Account | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from langgraph_guard.errors import BudgetExceeded, IdentityMissing
@@ -89,8 +90,9 @@ def plan_tool_calls(budget: Budget, who: Identity, number: int) -> Ask:
     return Ask(Call(0, 0, 0), None, charges, tuple(wanted.values()))
 
 
-def _accounts(budget: Budget, who: Identity, units: tuple[str, ...]) -> dict[Account, Limit | None]:
-    """Every account that calls of these units concern, with its limit, if it has one."""
+@lru_cache(maxsize=4_096)
+def _accounts(budget: Budget, who: Identity, units: tuple[str, ...]) -> Mapping[Account, Limit | None]:
+    """Every account that calls of these units concern, with its limit, if it has one. The same for a whole run."""
     wanted: dict[Account, Limit | None] = {}
     for unit in units:
         for limit in budget.of(unit=unit):

@@ -182,7 +182,7 @@ class Hold(NamedTuple):
     turn: str = ""
 
 
-Key: TypeAlias = tuple[str, ...] | tuple[str, Account]
+Key: TypeAlias = tuple[str, ...] | Account
 Rows: TypeAlias = Callable[[Any], Any]
 """How a rule reads: a key to its row, or `None`."""
 Writes: TypeAlias = dict[Any, Any]
@@ -193,7 +193,7 @@ def hold_key(id: str) -> Key:
 
 
 def account_key(account: Account) -> Key:
-    return ("account", account)
+    return account  # Five parts, where the other keys have two and three.
 
 
 def turn_key(tenant: str, session: str) -> Key:
@@ -311,11 +311,15 @@ def find(history: tuple[Balance, ...], id: str) -> Balance:
     return Balance(period=id)
 
 
+def is_amount(amount: object) -> bool:
+    return type(amount) is int and 0 <= amount <= MAX_AMOUNT
+
+
 def check_amount(field: str, amount: object) -> None:
     """Refuse what is no exact amount: `InvalidAmount` names the field and the kind of the value."""
     if type(amount) is not int:
         raise InvalidAmount(field, f"must be an int, is a {type(amount).__name__}")
-    if not 0 <= amount <= MAX_AMOUNT:
+    if not is_amount(amount):
         raise InvalidAmount(field, f"must be between 0 and 2^53-1, is {'negative' if amount < 0 else 'larger'}")
 
 
@@ -324,9 +328,9 @@ def _check(command: Reserve) -> None:
         raise InvalidAmount("lease", "must be longer than 0 seconds, and finite")
     seen = set()
     for charge in command.charges:
-        check_amount(f"{charge.account.unit} amount", charge.amount)
-        if charge.at_least is not None:
-            check_amount(f"{charge.account.unit} at_least", charge.at_least)
+        for amount in (charge.amount, charge.at_least):
+            if amount is not None and not is_amount(amount):
+                check_amount(f"{charge.account.unit} amount", amount)
         if charge.account in seen:
             raise InvalidAmount(f"{charge.account.unit} per {charge.account.scope}", "is charged twice at once")
         seen.add(charge.account)
@@ -373,6 +377,8 @@ def _balance(rows: Rows, account: Account, now: float) -> Balance:
 
 def _put(history: tuple[Balance, ...], balance: Balance) -> tuple[Balance, ...]:
     """`history` with `balance` in it, newest last; periods that are over and settled drop out at the front."""
+    if len(history) == 1 and history[0].period == balance.period:
+        return (balance,)
     for at, other in enumerate(history):
         if other.period == balance.period:
             return (*history[:at], balance, *history[at + 1 :])

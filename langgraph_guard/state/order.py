@@ -15,4 +15,6 @@ def order(value: Any) -> tuple[float, str]:
 
 def larger(a: Any, b: Any) -> Any:
     """The one of two values that stays when both claim the same place."""
+    if type(a) is type(b) in (int, str) and a == b:
+        return a
     return max(a, b, key=order)

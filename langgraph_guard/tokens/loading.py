@@ -70,6 +70,4 @@ def build(spec: EncodingSpec, data: bytes) -> Encoding:
     from tiktoken import Encoding
 
     ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in data.splitlines() if line)}
-    return Encoding(
-        spec.name, pat_str=spec.pattern, mergeable_ranks=ranks, special_tokens=dict(spec.special_tokens)
-    )
+    return Encoding(spec.name, pat_str=spec.pattern, mergeable_ranks=ranks, special_tokens=dict(spec.special_tokens))

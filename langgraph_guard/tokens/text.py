@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ CHUNK: Final = 16_384
 BORDER: Final = 1_024
 """How far back from the end of a chunk to look for a place where tokens end anyway."""
 
-SAMPLED_FROM: Final = 2_000_000
-"""Characters from which a text is sampled: the slowest text takes a second per million."""
-
-SAMPLES: Final = 64
 SAMPLING_EXCESS: Final = 1.05
 """A sample errs to the side of more."""
 
@@ -38,23 +35,31 @@ class TextCount(NamedTuple):
     sampled: bool = False
 
 
-def encoding_measure(encoding: Encoding) -> Measure:
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A way to measure chunks, and how many of them it has time for: a longer text is sampled."""
+
+    measure: Measure
+    most_chunks: int
+    samples: int
+
+    def count(self, text: str) -> TextCount:
+        most = byte_length(text)
+        if len(text) <= self.most_chunks * CHUNK:
+            return TextCount(min(sum(map(self.measure, chunks(text))), most), most)
+        found = sum(map(self.measure, samples(text, self.samples)))
+        scaled = math.ceil(found * SAMPLING_EXCESS * len(text) / (self.samples * CHUNK))
+        return TextCount(min(scaled, most), most, sampled=True)
+
+
+def exact_gauge(encoding: Encoding) -> Gauge:
+    """With a vocabulary. Two million characters take two seconds when they are the slowest there are."""
+
     def tokens(chunk: str) -> int:
         # Not `encode_ordinary`: it panics where this raises. Special tokens in a user's text are text.
         return len(encoding.encode(chunk, disallowed_special=()))
 
-    return tokens
-
-
-def count_text(text: str, measure: Measure) -> TextCount:
-    most = byte_length(text)
-    if len(text) <= CHUNK:
-        return TextCount(min(measure(text), most) if text else 0, most)
-    if len(text) <= SAMPLED_FROM:
-        return TextCount(min(sum(map(measure, chunks(text))), most), most)
-    found = sum(map(measure, samples(text)))
-    scaled = math.ceil(found * SAMPLING_EXCESS * len(text) / (SAMPLES * CHUNK))
-    return TextCount(min(scaled, most), most, sampled=True)
+    return Gauge(tokens, most_chunks=128, samples=64)
 
 
 def count_up_to(text: str, limit: int, measure: Measure) -> int:
@@ -83,7 +88,7 @@ def chunks(text: str, size: int = CHUNK) -> Iterator[str]:
         yield text[start:]
 
 
-def samples(text: str, number: int = SAMPLES, size: int = CHUNK) -> Iterator[str]:
+def samples(text: str, number: int, size: int = CHUNK) -> Iterator[str]:
     """`number` chunks, evenly spaced from the first to the last. `text` must be longer than all of them."""
     step = (len(text) - size) / (number - 1)
     for at in range(number):

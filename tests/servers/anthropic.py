@@ -23,7 +23,7 @@ class AnthropicServer(Provider):
         cap = self.cap_of(request.body)
         return {
             **_head(request, reply),
-            "content": _blocks(reply),
+            "content": _blocks(request, reply),
             "stop_reason": _stop_reason(reply, cap),
             "usage": _usage(reply, cap),
         }
@@ -33,7 +33,7 @@ class AnthropicServer(Provider):
         usage = _usage(reply, cap)
         start = {**_head(request, reply), "content": [], "usage": {**usage, "output_tokens": 1} if usage else None}
         yield {"type": "message_start", "message": start}
-        for index, block in enumerate(_blocks(reply)):
+        for index, block in enumerate(_blocks(request, reply)):
             yield {"type": "content_block_start", "index": index, "content_block": _empty(block)}
             for delta in _deltas(block, reply):
                 yield {"type": "content_block_delta", "index": index, "delta": delta}
@@ -45,13 +45,13 @@ class AnthropicServer(Provider):
 
 def _head(request: Request, reply: Reply) -> dict[str, Any]:
     model = reply.model or request.body["model"]
-    return {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
+    return {"id": f"msg_{request.id}", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
 
 
-def _blocks(reply: Reply) -> list[dict[str, Any]]:
+def _blocks(request: Request, reply: Reply) -> list[dict[str, Any]]:
     text = [{"type": "text", "text": reply.text}] if reply.text else []
     tools = [
-        {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": dict(args)}
+        {"type": "tool_use", "id": f"toolu_{number}_{request.id}", "name": name, "input": dict(args)}
         for number, (name, args) in enumerate(reply.tool_calls)
     ]
     return text + tools

@@ -52,13 +52,20 @@ def _head(request: Request, reply: Reply, **more: Any) -> dict[str, Any]:
 def _completion(request: Request, reply: Reply, cap: int | None) -> dict[str, Any]:
     message = {"role": "assistant", "content": reply.text or None}
     if reply.tool_calls:
-        message["tool_calls"] = _tool_calls(reply)
+        message["tool_calls"] = _tool_calls(request, reply)
     choice = {"index": 0, "message": message, "finish_reason": _finish_reason(reply, cap)}
-    return _head(request, reply, id="chatcmpl-1", object="chat.completion", choices=[choice], usage=_usage(reply, cap))
+    return _head(
+        request,
+        reply,
+        id=f"chatcmpl-{request.id}",
+        object="chat.completion",
+        choices=[choice],
+        usage=_usage(reply, cap),
+    )
 
 
 def _chunks(request: Request, reply: Reply, cap: int | None) -> Iterator[dict[str, Any]]:
-    head = _head(request, reply, id="chatcmpl-1", object="chat.completion.chunk")
+    head = _head(request, reply, id=f"chatcmpl-{request.id}", object="chat.completion.chunk")
     asked_for_usage = (request.body.get("stream_options") or {}).get("include_usage")
 
     def chunk(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
@@ -67,16 +74,20 @@ def _chunks(request: Request, reply: Reply, cap: int | None) -> Iterator[dict[st
     yield chunk({"role": "assistant", "content": ""})
     for piece in reply.pieces:
         yield chunk({"content": piece})
-    for index, call in enumerate(_tool_calls(reply)):
+    for index, call in enumerate(_tool_calls(request, reply)):
         yield chunk({"tool_calls": [{"index": index, **call}]})
     yield chunk({}, _finish_reason(reply, cap))
     if asked_for_usage and (usage := _usage(reply, cap)):
         yield {**head, "choices": [], "usage": usage}
 
 
-def _tool_calls(reply: Reply) -> list[dict[str, Any]]:
+def _tool_calls(request: Request, reply: Reply) -> list[dict[str, Any]]:
     return [
-        {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(args)}}
+        {
+            "id": f"call_{number}_{request.id}",
+            "type": "function",
+            "function": {"name": name, "arguments": json.dumps(args)},
+        }
         for number, (name, args) in enumerate(reply.tool_calls)
     ]
 
@@ -103,19 +114,21 @@ def _usage(reply: Reply, cap: int | None) -> dict[str, Any] | None:
 
 # Responses
 
+_EMPTY = {"message": {"content": []}, "function_call": {"arguments": ""}}
+
 
 def _response(request: Request, reply: Reply, cap: int | None) -> dict[str, Any]:
     cut = reply.ends_at(cap)
     return _head(
         request,
         reply,
-        id="resp_1",
+        id=f"resp_{request.id}",
         object="response",
         created_at=1_790_000_000,
         status="incomplete" if cut else "completed",
         incomplete_details={"reason": "max_output_tokens"} if cut else None,
         error=None,
-        output=[*_texts(reply), *_functions(reply)],
+        output=[*_texts(request, reply), *_functions(request, reply)],
         parallel_tool_calls=True,
         tool_choice="auto",
         tools=[],
@@ -127,7 +140,7 @@ def _response_events(request: Request, reply: Reply, cap: int | None) -> Iterato
     whole = _response(request, reply, cap)
     yield {"type": "response.created", "response": {**whole, "output": [], "usage": None}}
     for index, item in enumerate(whole["output"]):
-        yield {"type": "response.output_item.added", "output_index": index, "item": {**item, "content": []}}
+        yield {"type": "response.output_item.added", "output_index": index, "item": {**item, **_EMPTY[item["type"]]}}
         if item["type"] == "message":
             for piece in reply.pieces:
                 at = {"item_id": item["id"], "output_index": index, "content_index": 0}
@@ -139,18 +152,18 @@ def _response_events(request: Request, reply: Reply, cap: int | None) -> Iterato
     yield {"type": f"response.{whole['status']}", "response": whole}
 
 
-def _texts(reply: Reply) -> list[dict[str, Any]]:
+def _texts(request: Request, reply: Reply) -> list[dict[str, Any]]:
     content = [{"type": "output_text", "text": reply.text, "annotations": []}]
-    message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
-    return [message] if reply.text else []
+    message = {"type": "message", "id": f"msg_{request.id}", "role": "assistant", "content": content}
+    return [{**message, "status": "completed"}] if reply.text else []
 
 
-def _functions(reply: Reply) -> list[dict[str, Any]]:
+def _functions(request: Request, reply: Reply) -> list[dict[str, Any]]:
     return [
         {
             "type": "function_call",
-            "id": f"fc_{number}",
-            "call_id": f"call_{number}",
+            "id": f"fc_{number}_{request.id}",
+            "call_id": f"call_{number}_{request.id}",
             "name": name,
             "arguments": json.dumps(args),
             "status": "completed",

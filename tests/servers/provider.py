@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ class Request:
     path: str
     body: Mapping[str, Any]
     headers: Mapping[str, str]
+    id: str
 
 
 class Provider:
@@ -121,7 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         provider = self.server.provider
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        request = Request(self.path, body, {name.lower(): value for name, value in self.headers.items()})
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.path, body, headers, uuid.uuid4().hex)
         reply = provider.take(request)
         provider.stopping.wait(reply.wait)
         if reply.status != 200:

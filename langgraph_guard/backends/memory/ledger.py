@@ -40,6 +40,8 @@ RETENTION: Final = 3_600.0
 class MemoryLedger:
     """Linearizable within the process. Memory is bounded by accounts, open reservations, and an hour of closed ones."""
 
+    instant: Final = True
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()

@@ -1,0 +1,33 @@
+"""What a message says, as sixteen bytes: the key under which its count is remembered.
+
+Ids are left out, because nodes rewrite messages under the same id, and a message gets its id only when it joins a state.
+"""
+
+from __future__ import annotations
+
+import marshal
+from hashlib import blake2b
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from langgraph_guard.tokens.content import as_json
+
+_SAYS = ("type", "role", "name", "content", "tool_calls", "invalid_tool_calls")
+
+
+def fingerprint(message: BaseMessage) -> bytes:
+    said = message.__dict__
+    return digest([*map(said.get, _SAYS), message.additional_kwargs.get("function_call")])
+
+
+def digest(value: Any) -> bytes:
+    try:
+        data = marshal.dumps(value, 2)  # Version 2: the bytes depend on the value alone, not on who else refers to it.
+    except ValueError:
+        data = as_json(value).encode("utf-8", "surrogatepass")
+    return blake2b(data, digest_size=16).digest()
+
+
+def joined(one: bytes, other: bytes) -> bytes:
+    return blake2b(one + other, digest_size=16).digest()
