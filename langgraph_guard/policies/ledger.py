@@ -328,9 +328,10 @@ def _check(command: Reserve) -> None:
         raise InvalidAmount("lease", "must be longer than 0 seconds, and finite")
     seen = set()
     for charge in command.charges:
-        for amount in (charge.amount, charge.at_least):
-            if amount is not None and not is_amount(amount):
-                check_amount(f"{charge.account.unit} amount", amount)
+        least = charge.amount if charge.at_least is None else charge.at_least
+        if not (is_amount(charge.amount) and is_amount(least)):
+            check_amount(f"{charge.account.unit} amount", charge.amount)
+            check_amount(f"{charge.account.unit} at_least", least)
         if charge.account in seen:
             raise InvalidAmount(f"{charge.account.unit} per {charge.account.scope}", "is charged twice at once")
         seen.add(charge.account)
