@@ -138,5 +138,9 @@ def show(unit: str, amount: int) -> str:
         return f"{sign}{whole}.{f'{micro:06d}'.rstrip('0').ljust(2, '0')} USD"
     if unit == "seconds":
         whole, milli = divmod(abs(amount), 1_000)
-        return f"{sign}{whole}{f'.{milli:03d}'.rstrip('0').rstrip('.')} seconds"
-    return f"{amount} {unit.replace('_', ' ').removesuffix('s' if abs(amount) == 1 else '')}"
+        return _counted(f"{sign}{whole}{f'.{milli:03d}'.rstrip('0').rstrip('.')}", unit)
+    return _counted(str(amount), unit)
+
+
+def _counted(amount: str, unit: str) -> str:
+    return f"{amount} {unit.replace('_', ' ').removesuffix('s' if amount in ('1', '-1') else '')}"

@@ -8,6 +8,7 @@ order in which they came; one that fails is ignored, because nothing that watche
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
 Listener = Callable[[str, Mapping[str, Any]], None]
 
 _listeners: tuple[tuple[Listener], ...] = ()
+_changing = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -48,10 +50,12 @@ def subscribe(listener: Listener) -> Callable[[], None]:
     """Add a listener; the returned function removes it again."""
     global _listeners
     entry = (listener,)  # one per subscription, so that each ends by itself
-    _listeners = (*_listeners, entry)
+    with _changing:
+        _listeners = (*_listeners, entry)
 
     def unsubscribe() -> None:
         global _listeners
-        _listeners = tuple(other for other in _listeners if other is not entry)
+        with _changing:
+            _listeners = tuple(other for other in _listeners if other is not entry)
 
     return unsubscribe

@@ -22,6 +22,10 @@ OURS = "lc_source"
 """The `additional_kwargs` key of messages that no person wrote: summaries, nudges. LangChain's own word."""
 
 
+WORDS = ("ok", "warn", "exceeded", "tools", "end", "halt", "closed", "open", "execute", "revise", "expired", "ask")
+"""What the guards of the pack say. A target for a word of another guard is ignored, so that guards can be swapped."""
+
+
 class MessagesView(GuardState):
     """The state that a guard reads: its own keys, and the host's messages with whatever reducer they have."""
 
@@ -62,7 +66,7 @@ class Guard(Runnable[Any, Update]):
     def paths(self, **targets: str) -> dict[Hashable, str]:
         """The path map of `route`: a node for each word. Words of a passing verdict default to the first one's target.
 
-        Raises `ConfigError` for an unknown word, and for a word that has no target.
+        Raises `ConfigError` for a word that no guard says, and for one of this guard's that has no target.
         """
         return path_map(self.name, self.passing, self.stopping, targets)
 
@@ -72,7 +76,7 @@ def path_map(
 ) -> dict[Hashable, str]:
     words = (*passing, *stopping)
     for word, target in targets.items():
-        if word not in words:
+        if word not in (*words, *WORDS):
             raise ConfigError("paths", f"{guard} has no route {word!r}; its routes are {', '.join(words)}")
         if not isinstance(target, str) or not target:
             raise ConfigError(f"paths({word}=…)", f"must name a node, is a {type(target).__name__}")

@@ -423,7 +423,7 @@ def test_a_forgotten_ledger_is_raised_to_what_the_checkpoint_knows(saver: Any) -
         {},
         {"ok": "model"},
         {"exceeded": "finish"},
-        {"ok": "m", "exceeded": "f", "halt": "f"},
+        {"ok": "m", "exceeded": "f", "exceded": "f"},
         {"ok": None, "exceeded": "f"},
     ],
 )
@@ -432,6 +432,12 @@ def test_a_route_without_a_target_is_refused_when_the_graph_is_built(targets: An
     budget = BudgetCheckNode(Budget([Limit("usd", 1, per="session")]), MemoryBackend())
     with pytest.raises(ConfigError, match="paths"):
         budget.paths(**targets)
+
+
+def test_a_target_for_another_guards_word_is_ignored() -> None:
+    """Guards come and go in a fuse; the edges may stay as they are, and the picture is still right."""
+    budget = BudgetCheckNode(Budget([Limit("usd", 1, per="session")]), MemoryBackend())
+    assert budget.paths(ok="a", exceeded="b", halt="c") == {"ok": "a", "warn": "a", "exceeded": "b"}
 
 
 def test_warn_goes_where_ok_goes_unless_told() -> None:
