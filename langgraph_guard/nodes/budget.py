@@ -20,12 +20,12 @@ from langgraph_guard.nodes.guard import Guard, MessagesView, NodeFlow, Update, i
 from langgraph_guard.nodes.identity import Identify
 from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.metering import usage as usage_of
-from langgraph_guard.nodes.model import MIN_OUTPUT, MeteredModel, meter_model
+from langgraph_guard.nodes.model import MeteredModel, meter_model
 from langgraph_guard.nodes.runs import Run
 from langgraph_guard.nodes.track import Tracker
 from langgraph_guard.nodes.turn import counters, passed
 from langgraph_guard.policies.budget import Budget, Limit, Standing, standing, tightest, used_up
-from langgraph_guard.policies.calls import named_account
+from langgraph_guard.policies.calls import MIN_OUTPUT, named_account
 from langgraph_guard.policies.ledger import Balance, Read
 from langgraph_guard.policies.turns import must_land
 from langgraph_guard.prices import Price, PriceBook, price_book

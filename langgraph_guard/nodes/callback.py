@@ -21,9 +21,9 @@ from langchain_core.runnables import ensure_config
 from langchain_core.tracers.context import register_configure_hook
 
 from langgraph_guard.flow import run
+from langgraph_guard.nodes.attempt import answered_by, read_usage
 from langgraph_guard.nodes.metering import Held, LedgerFlow, Meter, ModelRef, metering
-from langgraph_guard.nodes.model import DEFAULT_MAX_OUTPUT, MIN_OUTPUT, answered_by, read_usage
-from langgraph_guard.policies.calls import Call
+from langgraph_guard.policies.calls import DEFAULT_MAX_OUTPUT, MIN_OUTPUT, Call
 from langgraph_guard.policies.outcomes import outcome_of
 
 OUTPUT_NAMES: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample")

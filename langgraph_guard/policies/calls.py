@@ -11,6 +11,12 @@ from langgraph_guard.errors import BudgetExceeded, IdentityMissing
 from langgraph_guard.policies.budget import Budget, Identity, Limit, account, meters
 from langgraph_guard.policies.ledger import Account, Charge, Denied, Granted
 
+DEFAULT_MAX_OUTPUT: Final = 4_096
+"""Output tokens to assume, and to send as the cap, for a model that says nothing of its own."""
+
+MIN_OUTPUT: Final = 256
+"""An answer shorter than this is rarely worth its price: with less room than that, the call is refused."""
+
 CALL_UNITS: Final = ("usd", "tokens", "model_calls")
 
 Cost: TypeAlias = Callable[[int, int], int]

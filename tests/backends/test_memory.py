@@ -183,7 +183,7 @@ def _leaves_a_lock(frame: FrameType) -> bool:
 def _ours(frame: FrameType) -> bool:
     # A generator that is being thrown away starts too; what is raised in it then is raised to nobody.
     name, generator = frame.f_globals["__name__"], frame.f_code.co_flags & inspect.CO_GENERATOR
-    return not generator and name in ("langgraph_guard.backends.memory.ledger", "langgraph_guard.policies.ledger")
+    return not generator and name in ("langgraph_guard.backends.memory.ledger", "langgraph_guard.policies.bookkeeping")
 
 
 def _held(till: Till) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_guard.errors import BudgetExceeded, IdentityMissing
+from langgraph_guard.policies.bookkeeping import account_key, fit, reserve
 from langgraph_guard.policies.budget import Budget, Identity, Limit
 from langgraph_guard.policies.calls import Call, denial, output_within, plan, plan_tool_calls
 from langgraph_guard.policies.ledger import (
@@ -18,9 +19,6 @@ from langgraph_guard.policies.ledger import (
     Denied,
     Granted,
     Reserve,
-    account_key,
-    fit,
-    reserve,
 )
 
 WHO: Final = Identity("acme", "run-1", {"session": "s1", "user": "42"})

@@ -1,4 +1,4 @@
-"""The ledger in a dict: the rules of `policies/ledger.py`, one lock, one assignment per command."""
+"""The ledger in a dict: the rules of `policies/bookkeeping.py`, one lock, one assignment per command."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from langgraph_guard.backends.protocols import Clock
-from langgraph_guard.policies import ledger as rules
+from langgraph_guard.policies import bookkeeping as rules
+from langgraph_guard.policies.bookkeeping import Hold
 from langgraph_guard.policies.ledger import (
+    RUN,
     Account,
     Command,
     EnsureAtLeast,
     Expire,
-    Hold,
     OpenTurn,
     Read,
     Release,
@@ -107,7 +108,7 @@ class MemoryLedger:
         if hold is None or rules.hold_key(id) in self._rows:
             return
         for charge in hold.charges:
-            if charge.account.scope == rules.RUN:
+            if charge.account.scope == RUN:
                 key = _run_key(charge.account)
                 writes[key] = max(hold.deadline, self._rows.get(key, hold.deadline))
         heapq.heappush(self._leases, (hold.deadline, id))

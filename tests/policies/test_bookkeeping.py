@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from langgraph_guard.errors import ReservationConflict
-from langgraph_guard.policies import ledger as rules
+from langgraph_guard.policies import bookkeeping as rules
+from langgraph_guard.policies.bookkeeping import account_key, find, hold_key
 from langgraph_guard.policies.ledger import (
     TURN,
     Account,
@@ -23,9 +24,6 @@ from langgraph_guard.policies.ledger import (
     Release,
     Reserve,
     Settle,
-    account_key,
-    find,
-    hold_key,
 )
 
 EVER: Final = Account("acme", "session", "s1", "usd")
