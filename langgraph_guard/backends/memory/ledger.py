@@ -41,13 +41,15 @@ RETENTION: Final = 3_600.0
 class MemoryLedger:
     """Linearizable within the process. Memory is bounded by accounts, open reservations, and an hour of closed ones."""
 
-    instant: Final = True
-
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._rows: dict[Any, Any] = {}
         self._leases: list[tuple[float, str]] = []
+
+    @property
+    def instant(self) -> bool:
+        return True
 
     def execute(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = []
