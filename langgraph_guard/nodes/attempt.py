@@ -84,9 +84,10 @@ class Attempt:
         self.closed = False
         yield from self.meter.admit(self.held, self._call(), self.config)
         if self.meter.limits_output:
-            self.kwargs = {**self.kwargs, self.model.cap_name: self.held.cap}
-        if self.held.timeout is not None and self.model.takes_timeout and "timeout" not in self.kwargs:
-            self.kwargs["timeout"] = self.held.timeout
+            self.kwargs = self.model.capped(self.kwargs, self.held.cap)
+        if self.held.timeout is not None and self.model.takes_timeout:
+            own = self.model.own_timeout(self.kwargs)
+            self.kwargs["timeout"] = self.held.timeout if own is None else min(own, self.held.timeout)
 
     def _close(self, error: BaseException | None) -> LedgerFlow:
         if self.held.cap is None:
@@ -120,7 +121,8 @@ class Attempt:
         most = self.model.own_cap(self.kwargs)
         tools = self.kwargs.get("tools") or ()
         read = self.meter.count(_messages(self._input), tools)
-        return Call(read, most, min(most, self.model.min_output), self.model.landing)
+        least = min(most, self.model.min_output)
+        return Call(read, most, least, self.model.landing, self.model.choices(self.kwargs))
 
     def answer(self, message: AIMessage) -> AIMessage:
         self._usage = message.usage_metadata
@@ -138,7 +140,7 @@ class Attempt:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        token = metering.set(metering.get() | {self.meter.name})
+        token = metering.set(metering.get() | {self.meter})
         try:
             yield
         finally:

@@ -70,7 +70,7 @@ class BudgetCheckNode(Guard):
         messages_key: str = "messages",
     ) -> None:
         super().__init__(name, messages_key, BudgetView)
-        _check(budget, backend, identity)
+        _check(budget, backend, identity, count)
         self.budget = budget
         self._meter = Meter(name, budget, backend, price_book(prices), count, identity, messages_key)
         self._callback = BudgetCallback(self._meter)
@@ -210,11 +210,13 @@ class BudgetCheckNode(Guard):
             )
 
 
-def _check(budget: object, backend: object, identity: object) -> None:
+def _check(budget: object, backend: object, identity: object, count: object) -> None:
     if not isinstance(budget, Budget):
         raise ConfigError("budget", f"must be a Budget, is a {type(budget).__name__}")
     if not isinstance(backend, Backend):
         raise ConfigError("backend", f"must be a backend such as MemoryBackend(), is a {type(backend).__name__}")
+    if not callable(count):
+        raise ConfigError("count", f"must be callable, is a {type(count).__name__}")
     if identity is not None and not callable(identity):
         raise ConfigError("identity", f"must be callable, is a {type(identity).__name__}")
     if budget.of(per="tenant") and not backend.tenant:

@@ -41,22 +41,27 @@ class BudgetCallback(BaseCallbackHandler):
         self._meter = meter
         self._lock = threading.Lock()
         self._open: dict[UUID, Held | None] = {}
+        self._within: dict[UUID, set[UUID]] = {}
 
     def on_chat_model_start(
         self, serialized: Any, messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
-        if self._meter.name in metering.get() or not self._first(run_id):
+        if self._meter in metering.get() or not self._first(run_id):
             return
         held = Held(uuid.uuid4().hex, self._model(kwargs))
         call = self._call([message for batch in messages for message in batch], kwargs.get("invocation_params") or {})
         with self._forgetting(run_id, held):
             self._run(self._meter.admit(held, call, ensure_config()))
             self._open[run_id] = held
+            self._meter.scope().opened[run_id] = held
+            if (parent := kwargs.get("parent_run_id")) is not None:
+                self._within.setdefault(parent, set()).add(run_id)
 
     def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
         config = ensure_config()
         around = self._meter.run_of(config)
-        if (around is None or not around.counts_requests) and self._first(run_id):
+        counted = around is not None and kwargs.get("tool_call_id") in around.asked_for
+        if not counted and self._first(run_id):
             with self._forgetting(run_id):
                 self._run(self._meter.tool_calls(1, config))
 
@@ -65,6 +70,23 @@ class BudgetCallback(BaseCallbackHandler):
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         self._take(run_id)
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        self.close_within(run_id)
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        self.close_within(run_id)
+
+    def close_within(self, chain: UUID) -> None:
+        """Close the calls that a chain left open: LangChain does not tell when a call is cancelled."""
+        for run_id in self._within.pop(chain, ()):
+            self._run(self.left_open(run_id))
+
+    def left_open(self, run_id: UUID) -> LedgerFlow:
+        """Close a call whose end nobody told."""
+        held = self._take(run_id)
+        if held is not None:
+            yield from self._meter.settle(held, None, "uncertain")
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         held = self._take(run_id)
@@ -118,6 +140,7 @@ class BudgetCallback(BaseCallbackHandler):
             raise
 
     def _take(self, run_id: UUID) -> Held | None:
+        self._meter.scope().opened.pop(run_id, None)
         with self._lock:
             return self._open.pop(run_id, None)
 

@@ -128,7 +128,7 @@ class FinishNode(Runnable[Any, Update]):
 def closed(call: Mapping[str, Any], halt: Mapping[str, Any]) -> ToolMessage:
     """The answer to a tool call that will not be made."""
     return ToolMessage(
-        content=f"Not run: {reason_of(halt)}.", tool_call_id=call["id"], name=call["name"], status="error"
+        content=f"Not run: {reason_of(halt)}.", tool_call_id=call["id"] or "", name=call["name"], status="error"
     )
 
 

@@ -45,6 +45,8 @@ class Guard(Runnable[Any, Update]):
     def __init__(self, name: str, messages_key: str = "messages", schema: type = MessagesView) -> None:
         if not isinstance(name, str) or not name:
             raise ConfigError("name", "must be a non-empty str")
+        if not isinstance(messages_key, str) or not messages_key:
+            raise ConfigError("messages_key", "must be a non-empty str")
         self.name = name
         self.messages_key = messages_key
         if messages_key != "messages":
@@ -114,12 +116,12 @@ def messages_of(state: Any, key: str = "messages") -> list[BaseMessage]:
     return [each for each in found if isinstance(each, BaseMessage)] if isinstance(found, list | tuple) else []
 
 
-def opener(messages: Sequence[BaseMessage]) -> str | None:
-    """The id of the newest message that a person wrote; its place stands in for an id that is missing."""
+def opener(messages: Sequence[BaseMessage], fallback: str | None = None) -> str | None:
+    """The id of the newest message that a person wrote. For one without an id, `fallback`, or else its place."""
     for at in range(len(messages) - 1, -1, -1):
         message = messages[at]
         if isinstance(message, HumanMessage) and not message.additional_kwargs.get(OURS):
-            return message.id or f"human-{at}"
+            return message.id or fallback or f"human-{at}"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 
@@ -38,8 +39,8 @@ def checked(ids: Mapping[str, Any]) -> dict[str, str]:
     """Ids as strings, without the unknown ones. Raises `ConfigError` for what is no id."""
     found = {}
     for scope, id in ids.items():
-        if isinstance(id, bool) or not isinstance(id, str | int | None):
-            raise ConfigError(f"identity[{scope!r}]", f"must be a str or an int, is a {type(id).__name__}")
+        if isinstance(id, bool) or not isinstance(id, str | int | UUID | None):
+            raise ConfigError(f"identity[{scope!r}]", f"must be a str, an int or a UUID, is a {type(id).__name__}")
         if id not in (None, ""):
             found[scope] = str(id)
     return found

@@ -10,8 +10,10 @@ import logging
 import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
+from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 
@@ -56,6 +58,8 @@ class Scope:
 
     metered: bool = False
     denied: BudgetExceeded | None = None
+    opened: dict[UUID, Held] = field(default_factory=dict)
+    """Calls that a callback reserved for and that have not ended, by LangChain's id of the call."""
 
     @property
     def latched(self) -> BudgetExceeded | None:
@@ -63,10 +67,10 @@ class Scope:
         return None if self.denied is not None and self.denied.scope == "call" else self.denied
 
 
-metering: ContextVar[frozenset[str]] = ContextVar("langgraph_guard_metering", default=frozenset())
+metering: ContextVar[frozenset[Meter]] = ContextVar("langgraph_guard_metering", default=frozenset())
 """The budgets that hold a reservation for the model call that is being made: inner meters of theirs abstain."""
 
-scopes: ContextVar[Mapping[str, Scope]] = ContextVar("langgraph_guard_scopes", default={})  # noqa: B039 - never mutated
+scopes: ContextVar[Mapping[Meter, Scope]] = ContextVar("langgraph_guard_scopes", default={})  # noqa: B039 - never mutated
 """The tracked nodes around the current call, by budget."""
 
 
@@ -171,6 +175,8 @@ class Meter:
         if run is None or run.turn is not None:
             return
         seen = peek(config, "guard_turn", "guard_usage", self.messages_key) if state is None else state
+        if state is None and run.resuming and "guard_turn" not in seen:
+            return  # It carries on a turn that this graph does not keep: the one that is open in the ledger.
         commands = enter(run, seen, self.who(config, run), self.messages_key, self.now_ms())
         if commands:
             yield commands
@@ -182,21 +188,23 @@ class Meter:
         """
         run = self.run_of(config)
         if run is not None and run.denied is not None and not call.landing:
-            raise self._noted(run.denied)
+            raise self._noted(copy(run.denied))
         yield from self.enter(run, config)
         try:
             held.asked_at = self.backend.clock.now()
             rates = self.rates(held.model, held.asked_at)
             who = self.who(config, run)
+            self._timeout(run, call.landing)
             held.ask = plan(self.budget, who, call, rates.worst if rates else None, aside=self.has_landing)
-            held.timeout = self._timeout(run, call.landing)
             granted = yield from self._reserve(held, run)
         except BudgetExceeded as error:
+            held.ask = None  # Nothing was written, so there is nothing to close.
             self.deny(error, run, latch=error.scope != "call" and not call.landing)
             raise
+        held.timeout = self._timeout(run, call.landing)
         held.granted = granted.amounts
         held.cap, held.short = held.ask.output_cap(granted)
-        self._scope().metered = True
+        self.scope().metered = True
         if listening():
             self._say_reserved(held, granted)
 
@@ -211,7 +219,7 @@ class Meter:
             self.deny(error, run)
             raise
         yield [Settle(held.id)]
-        self._scope().metered = True
+        self.scope().metered = True
 
     def settle(self, held: Held, usage: Usage | None, outcome: Outcome) -> LedgerFlow:
         """Close `held` with what it cost; with the whole reservation when `usage` is unknown."""
@@ -307,7 +315,7 @@ class Meter:
         if run is not None and not error.turn_seq:
             error.turn, error.turn_seq = run.turn_ref
         if latch and run is not None:
-            run.denied = error
+            run.denied = copy(error)  # Without its traceback, which would keep the frames of the call.
         emit(
             "budget.denied",
             guard=self.name,
@@ -323,12 +331,12 @@ class Meter:
         return self._noted(error)
 
     def _noted(self, error: BudgetExceeded) -> BudgetExceeded:
-        scope = self._scope()
+        scope = self.scope()
         scope.denied = scope.denied or error
         return error
 
-    def _scope(self) -> Scope:
-        return scopes.get().get(self.name) or Scope()
+    def scope(self) -> Scope:
+        return scopes.get().get(self) or Scope()
 
     def _say_reserved(self, held: Held, granted: Granted) -> None:
         assert held.ask is not None

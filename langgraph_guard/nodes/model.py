@@ -21,10 +21,11 @@ from langchain_core.runnables import (
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.nodes.around import replace_models
 from langgraph_guard.nodes.attempt import Attempt
-from langgraph_guard.nodes.metering import Meter, ModelRef
+from langgraph_guard.nodes.metering import Meter, ModelRef, metering
 from langgraph_guard.policies.calls import DEFAULT_MAX_OUTPUT
 
 CAP_NAMES: Final = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
+CAP_ALIASES: Final = (*CAP_NAMES, "max_completion_tokens", "max_tokens_to_sample")
 TIMEOUT_FIELDS: Final = ("request_timeout", "default_request_timeout", "timeout")
 
 
@@ -61,9 +62,29 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
 
     def own_cap(self, kwargs: dict[str, Any]) -> int:
         """The most output tokens that a call may have by itself: as it says, as the model says, as its kind can."""
-        said = kwargs.get(self.cap_name) or getattr(self.llm, self.cap_name, None)
-        most = said or (self.llm.profile or {}).get("max_output_tokens") or DEFAULT_MAX_OUTPUT
-        return most if isinstance(most, int) and most > 0 else DEFAULT_MAX_OUTPUT
+        said = [*self._settings(kwargs, *CAP_ALIASES)] or [(self.llm.profile or {}).get("max_output_tokens")]
+        return min((most for most in said if _is_count(most)), default=DEFAULT_MAX_OUTPUT)
+
+    def capped(self, kwargs: dict[str, Any], cap: int | None) -> dict[str, Any]:
+        """The arguments of a call that may write `cap` tokens, under whichever name its model knows."""
+        return {**{name: each for name, each in kwargs.items() if name not in CAP_ALIASES}, self.cap_name: cap}
+
+    def own_timeout(self, kwargs: dict[str, Any]) -> float | None:
+        """The seconds that a call may take by itself, where it is a plain number."""
+        said = [*self._settings(kwargs, "timeout"), *self._settings({}, *TIMEOUT_FIELDS)]
+        return next((float(each) for each in said if isinstance(each, (int, float))), None)
+
+    def choices(self, kwargs: dict[str, Any]) -> int:
+        """How many answers a call asks for."""
+        return max((each for each in self._settings(kwargs, "n", "best_of") if _is_count(each)), default=1)
+
+    def _settings(self, kwargs: dict[str, Any], *names: str) -> Iterator[Any]:
+        """What the call, or else the model, sets of `names`."""
+        own = {**(vars(self.llm).get("model_kwargs") or {}), **vars(self.llm)}
+        for name in names:
+            value = kwargs.get(name, own.get(name))
+            if value is not None:
+                yield value
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
         return self._around(self.llm.bind_tools(tools, **kwargs))
@@ -71,16 +92,24 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
         return self._around(self.llm.with_structured_output(schema, **kwargs))
 
+    def _is_held(self) -> bool:
+        """Whether a call of this budget is under way around this one: its reservation is for both."""
+        return self.meter in metering.get()
+
     def _around(self, built: Runnable[Any, Any]) -> Runnable[Any, Any]:
         return replace_models(built, lambda _: self, MeteredModel)
 
     def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
+        if self._is_held():
+            return self.bound.invoke(input, config, **kwargs)
         with Attempt(self, input, config, kwargs) as call, call.holding():
             return call.answer(self.bound.invoke(input, config, **call.kwargs))
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
+        if self._is_held():
+            return await self.bound.ainvoke(input, config, **kwargs)
         async with Attempt(self, input, config, kwargs) as call:
             with call.holding():
                 return call.answer(await call.in_time(self.bound.ainvoke(input, config, **call.kwargs)))
@@ -88,6 +117,9 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[AIMessage]:
+        if self._is_held():
+            yield from self.bound.stream(input, config, **kwargs)
+            return
         with (
             Attempt(self, input, config, kwargs) as call,
             closing(_generator(self.bound.stream(input, config, **call.kwargs))) as chunks,
@@ -99,6 +131,10 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[AIMessage]:
+        if self._is_held():
+            async for part in self.bound.astream(input, config, **kwargs):
+                yield part
+            return
         async with (
             Attempt(self, input, config, kwargs) as call,
             aclosing(_agenerator(self.bound.astream(input, config, **call.kwargs))) as chunks,
@@ -115,8 +151,8 @@ def meter_model(
     of them names itself, has no price and is under a usd limit."""
 
     def metered(llm: BaseChatModel | MeteredModel) -> MeteredModel:
-        if isinstance(llm, MeteredModel) and llm.meter is meter and llm.landing == landing:
-            return llm
+        while isinstance(llm, MeteredModel) and llm.meter is meter:
+            llm = llm.bound
         wrapped = MeteredModel(llm, meter, landing=landing, min_output=min_output)
         asked = model_ref(wrapped.llm, {})
         if asked.name:
@@ -124,6 +160,10 @@ def meter_model(
         return wrapped
 
     return replace_models(model, metered, MeteredModel)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
 
 
 def meters_in(runnable: Runnable[Any, Any]) -> tuple[Meter, ...]:

@@ -35,8 +35,8 @@ class Run:
     denied: BudgetExceeded | None = None
     """The first denial. It stands for the rest of the run, so that a node which swallows it cannot go on and on."""
 
-    counts_requests: bool = False
-    """Whether tool calls are counted where a tracked model asks for them, and so not again where they are made."""
+    asked_for: set[str] = field(default_factory=set)
+    """Ids of the tool calls that were counted where a tracked model asked for them, and not where they are made."""
 
     @property
     def turn_ref(self) -> tuple[str, int]:
@@ -61,7 +61,9 @@ class Runs:
             return None
         with self._lock:
             run = self._runs.get(id(control))
-            if run is None:
+            if run is not None:
+                self._runs.move_to_end(id(control))
+            else:
                 run = self._runs[id(control)] = Run(control, _is_resuming(config), now_ms)
                 if len(self._runs) > KEPT_RUNS:
                     self._runs.popitem(last=False)

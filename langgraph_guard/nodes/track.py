@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
@@ -17,9 +17,10 @@ from langgraph_guard.errors import BudgetExceeded, ConfigError
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.callback import BudgetCallback, tracking
-from langgraph_guard.nodes.guard import Update, declare, input_schema_of, read
+from langgraph_guard.nodes.guard import Update, declare, input_schema_of, messages_of, open_calls, read
 from langgraph_guard.nodes.metering import Meter, Scope, scopes
 from langgraph_guard.nodes.runs import Run
+from langgraph_guard.nodes.turn import keeps, peek
 
 CALL: Final = object()
 """The command of a tracked node's flow that runs the node."""
@@ -82,8 +83,11 @@ class Tracker:
                 (result,) = yield [CALL]
             except GraphBubbleUp:
                 raise
-            except Exception as error:
-                if scope.denied is None or not _came_from(error, scope.denied):
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                yield from self._close_left_open(scope)
+                if scope.denied is None or not _came_from(error, scope.denied) or not keeps(config, "guard_halt"):
                     raise
                 result = None
             else:
@@ -93,9 +97,13 @@ class Tracker:
         update = yield from self._update(scope, config, around)
         return with_update(result, update)
 
+    def _close_left_open(self, scope: Scope) -> TrackFlow:
+        for run_id in list(scope.opened):
+            yield from self._callback.left_open(run_id)
+
     @contextmanager
     def _watching(self, scope: Scope) -> Iterator[None]:
-        token = scopes.set({**scopes.get(), self._meter.name: scope})
+        token = scopes.set({**scopes.get(), self._meter: scope})
         try:
             with tracking(self._callback):
                 yield
@@ -104,13 +112,16 @@ class Tracker:
 
     def _count_tool_calls(self, result: Any, config: RunnableConfig, around: Run | None) -> TrackFlow:
         """Charge the tool calls that a model asks for here, so that too many are refused before the first is made."""
-        wanted = _tool_calls(result, self._meter.messages_key)
+        key = self._meter.messages_key
+        known = {message.id for message in messages_of(peek(config, key), key)}
+        wanted = [call for message in _said(result, key) if message.id not in known for call in open_calls([message])]
+        wanted = [call for call in wanted if call["id"] not in _answered(result, key)]
         if not wanted:
             return
         if around is not None:
-            around.counts_requests = True
+            around.asked_for.update(call["id"] for call in wanted)
         with suppress(BudgetExceeded):  # It is noted as the node's denial.
-            yield from self._meter.tool_calls(wanted, config)
+            yield from self._meter.tool_calls(len(wanted), config)
 
     def _update(self, scope: Scope, config: RunnableConfig, around: Run | None) -> TrackFlow:
         if not scope.metered and scope.denied is None:
@@ -157,18 +168,33 @@ def with_update(result: Any, update: Update) -> Any:
 
 
 def _came_from(error: BaseException | None, denial: BudgetExceeded) -> bool:
-    """Whether `error` is `denial`, or was raised while it was handled."""
+    """Whether `error` is `denial`, or was raised while it was handled; a group, whether all in it were."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        if error is denial:
+        if isinstance(error, BudgetExceeded) and error.args == denial.args:
             return True
+        if isinstance(error, BaseExceptionGroup):
+            return all(_came_from(each, denial) for each in error.exceptions)
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return False
 
 
-def _tool_calls(result: Any, messages_key: str) -> int:
-    """How many tools the model asks for in what a node returned."""
-    found = read(result, messages_key) if result is not None else None
-    each: list[Any] = [found] if isinstance(found, BaseMessage) else list(found or ())
-    return sum(len(message.tool_calls) for message in each if isinstance(message, AIMessage))
+def _messages(result: Any, messages_key: str) -> list[BaseMessage]:
+    """The messages in what a node returned: a state update, commands, or some of both."""
+    if isinstance(result, list | tuple):
+        return [message for each in result for message in _messages(each, messages_key)]
+    if isinstance(result, Command):
+        return _messages(dict(result._update_as_tuples()), messages_key)
+    found = None if result is None else read(result, messages_key)
+    return (
+        [found] if isinstance(found, BaseMessage) else [each for each in found or () if isinstance(each, BaseMessage)]
+    )
+
+
+def _said(result: Any, messages_key: str) -> list[AIMessage]:
+    return [message for message in _messages(result, messages_key) if isinstance(message, AIMessage)]
+
+
+def _answered(result: Any, messages_key: str) -> set[str]:
+    return {m.tool_call_id for m in _messages(result, messages_key) if isinstance(m, ToolMessage)}

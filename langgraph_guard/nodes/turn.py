@@ -30,7 +30,7 @@ def enter(run: Run, state: Any, who: Identity, messages_key: str, now_ms: int) -
     The counters are raised to what the checkpoint knows, because the ledger may have forgotten, or be a new one.
     """
     stored = read(state, "guard_turn") or {}
-    by = opener(messages_of(state, messages_key))
+    by = opener(messages_of(state, messages_key), fallback=None if run.resuming else run.id)
     if by is None and not run.resuming and read(state, messages_key) is None:
         by = run.id  # A host without messages: each run that brings input is a turn.
     run.turn = turns.enter(stored, by, resuming=run.resuming, fresh=run.id, now_ms=now_ms)
@@ -62,6 +62,17 @@ def peek(config: RunnableConfig, *keys: str) -> dict[str, Any]:
         with suppress(KeyError, EmptyChannelError):  # The graph keeps no such key, or nothing was written to it yet.
             found[key] = look(key)
     return found
+
+
+def keeps(config: RunnableConfig, key: str) -> bool:
+    """Whether the running graph keeps `key`: an update of it is dropped otherwise."""
+    look = (config.get("configurable") or {}).get(READ)
+    try:
+        return look is not None and (look(key), True)[1]
+    except EmptyChannelError:
+        return True
+    except KeyError:
+        return False
 
 
 def _raised(accounts: tuple[Account, ...], used: Mapping[str, Any], turn: str) -> list[Command]:

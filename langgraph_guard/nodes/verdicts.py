@@ -89,5 +89,8 @@ def halted(state: Any, messages: Sequence[BaseMessage]) -> Mapping[str, Any] | N
     halt = read(state, "guard_halt")
     if not halt:
         return None
+    verdict = (read(state, "guard_verdicts") or {}).get(halt.get("guard")) or {}
+    if verdict.get("route", halt.get("route")) != halt.get("route"):
+        return None  # Its guard has changed its mind since.
     turn = (read(state, "guard_turn") or {}).get("id") or opener(messages)
     return halt if turn is None or halt.get("turn") in (turn, "") else None

@@ -134,6 +134,9 @@ class Budget:
         }.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "_found", {})
+        smallest = min((limit.amount for limit in self.of(unit="usd")), default=MAX_AMOUNT)
+        if self.landing_reserve is not None and self.landing_reserve >= smallest:
+            raise ConfigError("landing_reserve", "must be less than the smallest usd limit, or no other call has room")
 
     def of(self, *, unit: str | None = None, per: str | None = None) -> tuple[Limit, ...]:
         """The limits of one unit, of one scope, or of both."""
@@ -262,7 +265,7 @@ def tightest(standings: Iterable[Standing], warn_at: float) -> Standing | None:
 
 # Waiting
 
-LONGEST_NAP: Final = 1.0
+LONGEST_NAP: Final = 0.1
 
 
 def nap(retry_after: float | None, held: int, waited: float, wait: float, tries: int) -> float | None:
@@ -282,6 +285,8 @@ def nap(retry_after: float | None, held: int, waited: float, wait: float, tries:
 
 
 def _distinct(limits: Iterable[Limit], scopes: Sequence[str]) -> tuple[Limit, ...]:
+    if not isinstance(limits, Iterable):
+        raise ConfigError("limits", f"must be a list of Limit objects, is a {_kind(limits)}")
     found: dict[tuple[str, str, str | None], Limit] = {}
     for limit in limits:
         if not isinstance(limit, Limit):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -25,17 +25,22 @@ Cost: TypeAlias = Callable[[int, int], int]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A model call before it is made. Amounts are tokens; `min_output` is the least that is worth having."""
+    """A model call before it is made. Amounts are tokens; `min_output` is the least that is worth having.
+
+    `choices`: how many answers are asked for at once. Each may be as long as the cap.
+    """
 
     input_tokens: int
     max_output: int
     min_output: int
     landing: bool = False
+    choices: int = 1
 
     def amount(self, unit: str, output: int, cost: Cost | None) -> int:
+        written = output * self.choices
         if unit == "usd":
-            return cost(self.input_tokens, output) if cost else 0
-        return self.input_tokens + output if unit == "tokens" else 1
+            return cost(self.input_tokens, written) if cost else 0
+        return self.input_tokens + written if unit == "tokens" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +165,4 @@ def _within_call_limits(budget: Budget, call: Call, cost: Cost | None) -> Call:
         cap = min(cap, output_within(call, limit.unit, limit.amount, cost, cap))
         if cap < call.min_output:
             raise BudgetExceeded(limit.unit, "call", limit.amount, 0, 0, call.amount(limit.unit, call.min_output, cost))
-    return Call(call.input_tokens, cap, call.min_output, call.landing)
+    return replace(call, max_output=cap)

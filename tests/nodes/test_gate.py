@@ -391,9 +391,11 @@ def test_parallel_branches_share_one_budget() -> None:
     model = ScriptedChatModel([says("word " * 300)], repeat_last=True, max_tokens=500)
     metered = budget.model(model, min_output=500)
     graph = StateGraph(MessagesState)
+    graph.add_node("gate", budget)
+    graph.add_edge(START, "gate")
     for number in range(40):
         graph.add_node(f"n{number}", budget.track(lambda state: {"messages": [metered.invoke("hi").text]}))
-        graph.add_edge(START, f"n{number}")
+        graph.add_edge("gate", f"n{number}")
     graph.compile().invoke(asks(), thread())
     ((balance,),) = budget._ledger.execute([Read((Account("", "session", "t", "usd"),))])  # type: ignore[misc]
     assert 0 < balance.spent <= 5_000

@@ -287,7 +287,6 @@ def test_every_unit_has_its_reason() -> None:
         (Limit("usd", 1, per="session"), None, 950_000),
         (Limit("usd", 1, per="session"), 0.02, 980_000),
         (Limit("usd", 1, per="session"), 0, 1_000_000),
-        (Limit("usd", 1, per="session"), 7, 0),
         (Limit("tokens", 1_000, per="turn"), None, 950),
         (Limit("tokens", 1_000, per="turn"), 0.02, 950),
         (Limit("tokens", 19, per="turn"), None, 19),
@@ -301,6 +300,19 @@ def test_some_is_kept_aside_for_the_closing_answer(limit: Limit, reserve: float 
     budget = Budget([limit], landing_reserve=reserve)
     assert budget.ceiling(limit, aside=True) == ceiling
     assert budget.ceiling(limit, aside=False) == limit.amount
+
+
+def test_a_reserve_that_leaves_nothing_is_refused() -> None:
+    """Every other call would be refused, with nothing spent."""
+    with pytest.raises(ConfigError, match="landing_reserve"):
+        Budget([Limit("usd", 1, per="session"), Limit("usd", 5, per="user")], landing_reserve=1)
+
+
+@pytest.mark.parametrize("limits", [None, 3, Limit("usd", 1, per="session")])
+def test_limits_come_in_a_list(limits: Any) -> None:
+    """A single limit is easily passed without its brackets."""
+    with pytest.raises(ConfigError, match="limits"):
+        Budget(limits)
 
 
 # Accounts

@@ -13,6 +13,8 @@ class MemoryBackend:
     def __init__(self, *, tenant: str = "", clock: Clock | None = None) -> None:
         if not isinstance(tenant, str):
             raise ConfigError("tenant", f"must be a str, is a {type(tenant).__name__}")
+        if clock is not None and not isinstance(clock, Clock):
+            raise ConfigError("clock", f"must have now, sleep and asleep; is a {type(clock).__name__}")
         self.tenant = tenant
         self.clock: Clock = clock or SystemClock()
         self.ledger = MemoryLedger(self.clock)

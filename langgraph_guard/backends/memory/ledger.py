@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import heapq
 import threading
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from langgraph_guard.backends.protocols import Clock
+from langgraph_guard.errors import BudgetUnavailable, GuardError
 from langgraph_guard.policies import bookkeeping as rules
 from langgraph_guard.policies.bookkeeping import Hold
 from langgraph_guard.policies.ledger import (
     RUN,
     Account,
+    Closed,
     Command,
     EnsureAtLeast,
     Expire,
@@ -43,9 +47,10 @@ class MemoryLedger:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._rows: dict[Any, Any] = {}
         self._leases: list[tuple[float, str]] = []
+        self._late: deque[Command] = deque()
 
     @property
     def instant(self) -> bool:
@@ -72,19 +77,36 @@ class MemoryLedger:
         return replies
 
     def _apply(self, command: Command) -> Reply:
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # what threading.Condition asks it, too
+            return self._postpone(command)
         with self._lock:
-            now = self._clock.now()
-            expired = self._sweep(now)
-            if isinstance(command, Expire):
-                return expired
-            reply, writes = _RULES[type(command)](self._rows.get, command, now)
-            if isinstance(command, (Reserve, Release)):
-                # Before the write, because a KeyboardInterrupt may fall in between: a lease without a hold is skipped,
-                # a hold without a lease would stand for ever.
-                self._lease(command.id, writes)
-            # One call in C on keys that hash in C: a KeyboardInterrupt falls before all of it or after all of it.
-            self._rows.update(writes)
-            return reply  # type: ignore[no-any-return]  # the table loses which rule gives which reply
+            reply = self._obey(command)
+            while self._late:
+                with suppress(GuardError):
+                    self._obey(self._late.popleft())
+            return reply
+
+    def _postpone(self, command: Command) -> Closed:
+        """Take a closing that came while this thread is at it: the garbage collector may end an abandoned stream here,
+        and waiting for the lock would be waiting for itself."""
+        if not isinstance(command, (Settle, Release)):
+            raise BudgetUnavailable("memory")
+        self._late.append(command)
+        return Closed(command.id)
+
+    def _obey(self, command: Command) -> Reply:
+        now = self._clock.now()
+        expired = self._sweep(now)
+        if isinstance(command, Expire):
+            return expired
+        reply, writes = _RULES[type(command)](self._rows.get, command, now)
+        if isinstance(command, (Reserve, Release)):
+            # Before the write, because a KeyboardInterrupt may fall in between: a lease without a hold is skipped,
+            # a hold without a lease would stand for ever.
+            self._lease(command.id, writes)
+        # One call in C on keys that hash in C: a KeyboardInterrupt falls before all of it or after all of it.
+        self._rows.update(writes)
+        return reply  # type: ignore[no-any-return]  # the table loses which rule gives which reply
 
     def _sweep(self, now: float) -> int:
         """Charge the orphans that are due and forget what was closed long ago."""
