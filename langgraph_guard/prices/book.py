@@ -23,3 +23,33 @@ class PriceBook(Protocol):
         (now, if `None`).
         """
         ...
+
+
+@runtime_checkable
+class Listing(PriceBook, Protocol):
+    """A price book that knows all its models: needed to assume a price for one that it lacks."""
+
+    def listed(self, provider: str | None, *, tier: str | None = None, at: float | None = None) -> list[Rates]:
+        """Rates of every chat model, of one provider or of all (`None`)."""
+        ...
+
+
+class FirstOf:
+    """Several books, asked in order."""
+
+    def __init__(self, *books: PriceBook) -> None:
+        self.books = books
+
+    @property
+    def version(self) -> str:
+        return " ".join(book.version for book in self.books)
+
+    def rates(
+        self, model: str, provider: str | None, *, tier: str | None = None, at: float | None = None
+    ) -> Rates | None:
+        found = (book.rates(model, provider, tier=tier, at=at) for book in self.books)
+        return next((rates for rates in found if rates is not None), None)
+
+    def listed(self, provider: str | None, *, tier: str | None = None, at: float | None = None) -> list[Rates]:
+        listings = (book for book in self.books if isinstance(book, Listing))
+        return [rates for book in listings for rates in book.listed(provider, tier=tier, at=at)]

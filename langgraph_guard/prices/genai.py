@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
-from langgraph_guard.prices.names import spellings
+from langgraph_guard.prices.names import provider_id, spellings
 from langgraph_guard.prices.price import yocto, yocto_per_token
 from langgraph_guard.prices.rates import ByKind, Rates, rates_by_kind
 
@@ -55,6 +55,13 @@ class GenaiPrices:
     ) -> Rates | None:
         return self._in_minute(model, provider, tier, int((time.time() if at is None else at) // 60))
 
+    def listed(self, provider: str | None, *, tier: str | None = None, at: float | None = None) -> list[Rates]:
+        who = None if provider is None else provider_id(provider)
+        models = (model for each in _list().providers if who in (None, each.id) for model in each.models)
+        moment = datetime.fromtimestamp(time.time() if at is None else at, UTC)
+        found = (rates_of(model.get_prices(moment, _context(tier))) for model in models)
+        return [rates for rates in found if rates is not None]
+
 
 def _rates(model: str, provider: str | None, tier: str | None, minute: int) -> Rates | None:
     found = (_listed(who, name, tier, minute) for who, name in spellings(model, provider))
@@ -68,7 +75,11 @@ def _listed(provider: str | None, model: str, tier: str | None, minute: int) -> 
         return None
     if _is_fine_tuned(model) and not _is_fine_tuned(info.id):
         return None
-    return info.get_prices(datetime.fromtimestamp(minute * 60, UTC), {"service_tier": tier} if tier else None)
+    return info.get_prices(datetime.fromtimestamp(minute * 60, UTC), _context(tier))
+
+
+def _context(tier: str | None) -> dict[str, str] | None:
+    return {"service_tier": tier} if tier else None
 
 
 def _is_fine_tuned(name: str) -> bool:

@@ -44,17 +44,19 @@ class Price:
         for name in _KINDS:
             value = getattr(self, name)
             if value is not None or name in ("input", "output"):
-                _usd(f"price.{name}", value)
+                checked_usd(f"price.{name}", value)
         _check_tiers(self.tiers)
         object.__setattr__(self, "tiers", dict(sorted(self.tiers.items())))  # what was checked is what stays
 
     def rates(self) -> Rates:
         base = self._by_kind()
         tiers = ((start, price._by_kind(default_request=base.request)) for start, price in self.tiers.items())
-        return Rates(base, tuple(tiers))
+        return Rates(base, tuple(tiers), "own")
 
     def _by_kind(self, default_request: int = 0) -> ByKind:
-        priced = {name: _usd(f"price.{name}", usd) for name in _KINDS if (usd := getattr(self, name)) is not None}
+        priced = {
+            name: checked_usd(f"price.{name}", usd) for name in _KINDS if (usd := getattr(self, name)) is not None
+        }
         request = priced.pop("request", None)
         fee = default_request if request is None else yocto(request)
         return rates_by_kind(request=fee, **{name: yocto_per_token(usd) for name, usd in priced.items()})
@@ -73,14 +75,15 @@ def yocto_per_token(usd_per_million: Decimal) -> int:
     return yocto(usd_per_million, per=1_000_000)
 
 
-def _usd(name: str, value: object) -> Decimal:
+def checked_usd(name: str, value: object, most: int = MOST_USD) -> Decimal:
+    """`value` as an amount of USD. Raises `InvalidAmount` that tells the kind of the value, not the value."""
     usd = _decimal(name, value)
     if not usd.is_finite():
         raise InvalidAmount(name, f"must be finite, got {type(value).__name__} that is not")
     if usd < 0:
         raise InvalidAmount(name, f"must not be negative, got a negative {type(value).__name__}")
-    if usd > MOST_USD:
-        raise InvalidAmount(name, f"must be at most {MOST_USD} USD, got a larger {type(value).__name__}")
+    if usd > most:
+        raise InvalidAmount(name, f"must be at most {most} USD, got a larger {type(value).__name__}")
     return usd
 
 

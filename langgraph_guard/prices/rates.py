@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import mul
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from langgraph_guard.prices.usage import Usage
 
 YOCTO_PER_MICRO: Final = 10**18
+
+Basis = Literal["own", "listed", "assumed"]
+
+BASES: Final[tuple[Basis, ...]] = ("own", "listed", "assumed")
+"""Where a price comes from: the user, a price list, a policy for what no list knows. The first is worth most."""
 
 
 class ByKind(NamedTuple):
@@ -87,6 +92,7 @@ class Rates:
 
     base: ByKind
     tiers: tuple[tuple[int, ByKind], ...] = ()
+    basis: Basis = "listed"
 
     def cost(self, usage: Usage) -> int:
         """Micro-USD, rounded up.

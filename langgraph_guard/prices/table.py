@@ -7,33 +7,25 @@ import json
 from collections.abc import Mapping
 
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.prices.book import PriceBook
 from langgraph_guard.prices.names import undated
 from langgraph_guard.prices.price import Price
 from langgraph_guard.prices.rates import Rates
 
 
 class PriceTable:
-    """The user's table first, `fallback` for the models it lacks.
+    """A model is found under its exact name, then under its name without the date.
 
-    A model is found under its exact name, then under its name without the date. The price holds for every provider
-    and service tier. `version` changes with any price in it.
+    The price holds for every provider and service tier. `version` changes with any price in it.
     """
 
-    def __init__(self, prices: Mapping[str, Price], fallback: PriceBook) -> None:
+    def __init__(self, prices: Mapping[str, Price]) -> None:
         self._rates = {_model(name): _price(name, price).rates() for name, price in prices.items()}
-        self._fallback = fallback
-        self._digest = _digest(self._rates)
-
-    @property
-    def version(self) -> str:
-        return f"table/{self._digest} {self._fallback.version}"
+        self.version = f"table/{_digest(self._rates)}"
 
     def rates(
         self, model: str, provider: str | None, *, tier: str | None = None, at: float | None = None
     ) -> Rates | None:
-        own = self._rates.get(model) or self._rates.get(undated(model))
-        return own or self._fallback.rates(model, provider, tier=tier, at=at)
+        return self._rates.get(model) or self._rates.get(undated(model))
 
 
 def _digest(table: Mapping[str, Rates]) -> str:

@@ -2,13 +2,16 @@
 
 The usage of an AI message says how long the prompt before it was: system prompt and tool schemas included, which no
 local count can see. It stands for as long as that prompt is still the beginning of this one. System messages at the
-front are left out of the comparison, because nodes add them on the way to the model.
+front are left out of the comparison, because nodes add them on the way to the model; what they and the tools have
+grown since is added.
 
-A report is believed when the prompt before it is one that was counted here before the answer came. One that is seen for
-the first time (after a restart, or from a model that nobody counts for) is believed unless it says more than the visible
-prompt can be plus `HIDDEN`: that is what an answer looks like that was kept while the history before it was
-summarised away. From then on it stands only behind the same messages. A report of less than a quarter of what is
-counted here is of something else (gateways leave cached tokens out), and so is that of another model.
+A report is believed when the prompt before it is one that was counted here before the answer came. One that is seen
+for the first time (after a restart, or from a model that nobody counts for) is believed unless it says more than the
+visible prompt can be plus `HIDDEN`: that is what an answer looks like that was kept while the history before it was
+summarised away. From then on it stands only behind the same messages.
+
+Not believed is a report of another model and, for a prompt that is about to be sent, one of less than a quarter of what
+is counted here: gateways leave cached tokens out. (Who looks at a state may see more than the model that reads of it.)
 """
 
 from __future__ import annotations
@@ -48,11 +51,31 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A prompt that was counted: for which model, and what its system messages and tools came to."""
+class Prompt:
+    """What a count is of. `fixed` is what stands around the messages: system messages and tools. `sent_to` is the model
+    that is about to read exactly this, `None` for a look at a state."""
 
+    messages: Sequence[Any]
+    history: History
+    fixed: Tally
     model: str | None
+    sent_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt that was counted: for which model, and what stood around it."""
+
+    sent_to: str | None
     fixed: int
+
+    def and_again(self, other: Asked) -> Asked:
+        """Looks say less than a call. Of two calls with the same messages, nobody knows whose answer it will be."""
+        if self.sent_to and other.sent_to:
+            return Asked(other.sent_to, min(self.fixed, other.fixed))
+        if self.sent_to or other.sent_to:
+            return self if self.sent_to else other
+        return Asked(None, max(self.fixed, other.fixed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,45 +94,44 @@ class Anchors:
         self._asked: Recent[bytes, Asked] = Recent(REMEMBERED)
         self._first: Recent[Any, bytes] = Recent(REMEMBERED)
 
-    def counted(self, prompt: bytes, model: str | None, fixed: int) -> None:
-        """Note a prompt, so that the report of its answer will be known."""
-        before = self._asked.get(prompt)
-        if before is not None:
-            model, fixed = model or before.model, max(fixed, before.fixed)
-        self._asked.put(prompt, Asked(model, fixed))
+    def counted(self, prompt: Prompt) -> None:
+        """Note a prompt, so that the report of its answer will be known. What has no messages is nobody's prompt."""
+        if not len(prompt.history):
+            return
+        key, asked = prompt.history.chain[-1], Asked(prompt.sent_to, prompt.fixed.tokens)
+        before = self._asked.get(key)
+        self._asked.put(key, asked if before is None else before.and_again(asked))
 
-    def newest(
-        self, history: History, messages: Sequence[BaseMessage], fixed: Tally, model: str | None
-    ) -> Anchor | None:
-        """The newest report that stands for the beginning of `messages`."""
+    def newest(self, prompt: Prompt) -> Anchor | None:
+        """The newest report that stands for the beginning of `prompt`."""
+        history = prompt.history
         for at in reversed(history.reports[-CANDIDATES:]):
-            message = messages[at]
-            report = report_of(message, model) if isinstance(message, AIMessage) else None
-            if report is None:
-                continue
+            message = prompt.messages[at]
+            report = report_of(message, prompt.model) if isinstance(message, AIMessage) else None
             asked = self._asked.get(history.chain[at])
-            visible = history.sums[at].plus(fixed)
-            if not _fits(report, asked, history.sums[at], model):
+            if report is None or not _fits(report, asked, history.sums[at], prompt):
                 continue
-            if asked is not None or self._stands(message, history.chain[at], report, visible):
+            visible = history.sums[at].plus(prompt.fixed)
+            if self._stands(message, report, history.chain[at], visible, known=asked is not None):
                 return Anchor(at, report, asked.fixed if asked else None)
         return None
 
-    def _stands(self, message: BaseMessage, prompt: bytes, report: Report, visible: Tally) -> bool:
+    def _stands(self, message: BaseMessage, report: Report, before: bytes, visible: Tally, *, known: bool) -> bool:
+        """Whether the report is about the messages before it, and from now on about no others."""
         key = message.id or (fingerprint(message), report.read)
         first = self._first.get(key)
-        if first is None and report.read <= visible.most + HIDDEN:
-            self._first.put(key, prompt)
+        if known or (first is None and report.read <= visible.most + HIDDEN):
+            self._first.put(key, before)
             return True
-        return first == prompt
+        return first == before
 
 
-def _fits(report: Report, asked: Asked | None, visible: Tally, model: str | None) -> bool:
-    if report.read * TOO_FEW < visible.tokens:
+def _fits(report: Report, asked: Asked | None, visible: Tally, prompt: Prompt) -> bool:
+    if prompt.sent_to and report.read * TOO_FEW < visible.tokens:
         return False
-    if asked is not None and asked.model is not None and model is not None:
-        return asked.model == model  # Gateways answer in others' names; which model was asked is certain.
-    return not differ(model, report.model)
+    if asked is not None and asked.sent_to and prompt.model:
+        return asked.sent_to == prompt.model  # Gateways answer in others' names; which model was asked is certain.
+    return not differ(prompt.model, report.model)
 
 
 def report_of(message: AIMessage, model: str | None) -> Report | None:
@@ -135,7 +157,7 @@ def _reasoning(usage: dict[str, Any]) -> int:
 
 
 def _drops_reasoning(message: AIMessage, model: str | None) -> bool:
-    """Whether the next prompt goes without this answer's reasoning: OpenAI's chat models, when it is not in the message."""
+    """Whether the next prompt goes without this answer's reasoning: with OpenAI, unless the message carries it."""
     blocks = message.content if isinstance(message.content, list) else ()
     carried = any(isinstance(block, dict) and block.get("type") == "reasoning" for block in blocks)
     return family_of(model).exact and not carried

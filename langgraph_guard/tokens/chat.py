@@ -1,9 +1,9 @@
 """How a chat model's prompt is written around the contents of its messages.
 
 OpenAI's chat format adds three tokens and the role to each message, one to a name, and three for the reply that
-follows; that gives the published, API-measured counts. A tool call is a message of its own: in the open format of gpt-oss it
-costs eleven tokens beside name and arguments, and a result ten. The ids of calls are not written. Other providers have
-formats of their own and do not publish them; theirs are of the same order.
+follows; that gives the published, API-measured counts. A tool call is a message of its own: in the open format of
+gpt-oss it costs eleven tokens beside name and arguments, and a result ten. The ids of calls are not written. Other
+providers have formats of their own and do not publish them; theirs are of the same order.
 """
 
 from __future__ import annotations

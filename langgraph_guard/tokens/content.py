@@ -93,14 +93,15 @@ def _refusal(block: dict[str, Any]) -> Iterator[Part]:
 
 def _reasoning(block: dict[str, Any]) -> Iterator[Part]:
     """Counted although some providers drop it from later turns: too much is the safe side."""
-    if isinstance(cipher := block.get("encrypted_content") or block.get("data"), str):
-        yield media.encrypted(cipher)
-    for name in ("reasoning", "thinking", "text"):
-        if isinstance(said := block.get(name), str):
-            yield said
+    cipher = block.get("encrypted_content") or block.get("data")
     summary = block.get("summary")
-    for item in summary if isinstance(summary, list) else ():
-        yield _string(item.get("text") if isinstance(item, dict) else item)
+    said = [block.get(name) for name in ("reasoning", "thinking", "text")]
+    said += (
+        [item.get("text") if isinstance(item, dict) else item for item in summary] if isinstance(summary, list) else []
+    )
+    found: list[Part] = [text for text in said if isinstance(text, str)]
+    found += [media.encrypted(cipher)] if isinstance(cipher, str) else []
+    return iter(found or [as_json(block)])
 
 
 def _document(block: dict[str, Any]) -> Iterator[Part]:

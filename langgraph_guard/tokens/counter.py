@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from langchain_core.messages import BaseMessage, SystemMessage, convert_to_messages
+from langchain_core.messages import BaseMessage, SystemMessage
 from langchain_core.messages.utils import MessageLikeRepresentation
 
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.tokens.anchor import Anchor, Anchors
+from langgraph_guard.tokens.anchor import Anchor, Anchors, Prompt
 from langgraph_guard.tokens.chat import REPLY
 from langgraph_guard.tokens.fingerprint import digest, fingerprint
-from langgraph_guard.tokens.history import History
+from langgraph_guard.tokens.history import History, as_messages
 from langgraph_guard.tokens.recent import Recent
 from langgraph_guard.tokens.ruler import JOINED, Ruler, ruler_for
 from langgraph_guard.tokens.tally import NOTHING, Tally
@@ -69,8 +69,10 @@ class TokenCounter:
     """
 
     def __init__(self, model: str | None = None, *, allow_download: bool = False, margin: float | None = None) -> None:
-        if margin is not None and not margin >= 1:
-            raise ConfigError("margin", f"must be 1 or more, is {margin}")
+        if margin is not None and not (isinstance(margin, (int, float)) and margin >= 1):
+            raise ConfigError("margin", "must be a number, 1 or more")
+        if model is not None and not isinstance(model, str):
+            raise ConfigError("model", f"must be a model's name, is a {type(model).__name__}")
         self.model = model
         self.allow_download = allow_download
         self.margin = margin
@@ -81,15 +83,17 @@ class TokenCounter:
 
     def __call__(self, messages: Messages, tools: Sequence[Any] | None = (), *, model: str | None = None) -> int:
         """Tokens of these messages and the schemas of `tools`, as the whole of a prompt."""
-        return self._prompt(messages, tools, model).local.tokens
+        return _total(self._prompt(messages, tools, model, self._ruler(model))).tokens
 
     def estimate(self, messages: Messages, tools: Sequence[Any] | None = (), model: str | None = None) -> TokenEstimate:
-        """What a call with this prompt will read."""
-        prompt = self._prompt(messages, tools, model)
-        anchor = self._anchors.newest(prompt.history, prompt.body, prompt.fixed, prompt.model)
-        self._anchors.counted(prompt.history.chain[-1], prompt.model, prompt.fixed.tokens)
-        margin = self.margin or prompt.ruler.margin
-        return _local(prompt, margin) if anchor is None else _anchored(prompt, anchor, margin)
+        """What a call with this prompt will read. Name the `model` when the prompt is about to be sent to it, and leave
+        it out for a look at a state."""
+        ruler = self._ruler(model)
+        prompt = self._prompt(messages, tools, model, ruler)
+        anchor = self._anchors.newest(prompt)
+        self._anchors.counted(prompt)
+        margin = self.margin or ruler.margin
+        return _local(prompt, ruler, margin) if anchor is None else _anchored(prompt, anchor, margin)
 
     def reserve(self, messages: Messages, tools: Sequence[Any] | None = (), *, model: str | None = None) -> int:
         """What to hold for a call with this prompt."""
@@ -100,22 +104,31 @@ class TokenCounter:
     ) -> bool:
         """Whether a call with this prompt will read `limit` tokens or fewer. A text that is longer than all of that
         is left as soon as it is certain."""
-        messages = _messages(messages)
-        gauge = ruler_for(model or self.model, allow_download=self.allow_download).gauge
-        for message in messages:
-            said = message.content
-            if isinstance(said, str) and len(said) * 4 > limit and byte_length(said) > limit:
-                if count_up_to(said, limit, gauge.measure) > limit:
-                    return False
-        return self.estimate(messages, tools, model).total <= limit
+        found = as_messages(list(messages))
+        ruler = self._ruler(model)
+        if any(self._passes_alone(ruler, message, limit) for message in found):
+            return False
+        return self.estimate(found, tools, model).total <= limit
 
-    def _prompt(self, messages: Messages, tools: Sequence[Any] | None, model: str | None) -> _Prompt:
-        found = _messages(messages)
-        model = model or self.model
-        ruler = ruler_for(model, allow_download=self.allow_download)
+    def _passes_alone(self, ruler: Ruler, message: BaseMessage, limit: int) -> bool:
+        """Whether a message that was not counted yet is certain to pass `limit` by its text."""
+        text = message.content
+        if not isinstance(text, str) or len(text) * 4 <= limit or byte_length(text) <= limit:
+            return False
+        known = self._messages.get((ruler.key, fingerprint(message)))
+        return known is None and count_up_to(text, limit, ruler.gauge.measure) > limit
+
+    def _ruler(self, model: str | None) -> Ruler:
+        return ruler_for(model or self.model, allow_download=self.allow_download)
+
+    def _prompt(self, messages: Messages, tools: Sequence[Any] | None, model: str | None, ruler: Ruler) -> Prompt:
+        found: list[Any] = list(messages)
+        if found and not isinstance(found[0], BaseMessage):
+            found = as_messages(found)
         system = list(takewhile(lambda message: isinstance(message, SystemMessage), found))
         body = found[len(system) :]
-        return _Prompt(model, ruler, body, self._fixed(ruler, system, tools or ()), self._history(ruler, body))
+        fixed = self._fixed(ruler, system, tools or ())
+        return Prompt(body, self._history(ruler, body), fixed, model or self.model, model)
 
     def _fixed(self, ruler: Ruler, system: list[BaseMessage], tools: Sequence[Any]) -> Tally:
         """System messages at the front, and tools: what stands around the conversation."""
@@ -129,14 +142,15 @@ class TokenCounter:
             total = total.plus(self._weigh(ruler, fingerprint(message), message))
         return total
 
-    def _history(self, ruler: Ruler, body: list[BaseMessage]) -> History:
+    def _history(self, ruler: Ruler, body: list[Any]) -> History:
         if not body:
             return History()
 
         def weigh(said: bytes, message: BaseMessage) -> Tally:
             return self._weigh(ruler, said, message)
 
-        key = (ruler.key, body[0].id or fingerprint(body[0]))
+        [first] = as_messages(body[:1])
+        key = (ruler.key, first.id or fingerprint(first))
         before = self._histories.get(key) or History()
         history = before.continued(body, weigh)
         if history is not before and history.total.most <= LONGEST and not history.begins(before):
@@ -168,29 +182,19 @@ class _Tools(NamedTuple):
     tally: Tally
 
 
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    """A prompt, counted by itself."""
-
-    model: str | None
-    ruler: Ruler
-    body: list[BaseMessage]
-    fixed: Tally
-    history: History
-
-    @property
-    def local(self) -> Tally:
-        total = self.fixed.plus(self.history.total)
-        return total.plus(_REPLY) if total.most else total
+def _total(prompt: Prompt) -> Tally:
+    """All that can be seen, and the reply that follows."""
+    total = prompt.fixed.plus(prompt.history.total)
+    return total.plus(_REPLY) if total.most else total
 
 
-def _local(prompt: _Prompt, margin: float) -> TokenEstimate:
-    found = prompt.local
-    source: Source = "tiktoken" if prompt.ruler.vocabulary else "estimate"
+def _local(prompt: Prompt, ruler: Ruler, margin: float) -> TokenEstimate:
+    found = _total(prompt)
+    source: Source = "tiktoken" if ruler.vocabulary else "estimate"
     return TokenEstimate(found.tokens, found.most, source, found.guesses == 0, found.reserve(margin))
 
 
-def _anchored(prompt: _Prompt, anchor: Anchor, margin: float) -> TokenEstimate:
+def _anchored(prompt: Prompt, anchor: Anchor, margin: float) -> TokenEstimate:
     """The report, what came after its answer, and what stands around the messages more than it did then."""
     history, report = prompt.history, anchor.report
     new = history.total.minus(history.sums[anchor.at + 1]).plus(_REPLY)
@@ -203,13 +207,6 @@ def _anchored(prompt: _Prompt, anchor: Anchor, margin: float) -> TokenEstimate:
         exact=new.guesses == 0,
         reserve=report.context + new.reserve(margin),
     )
-
-
-def _messages(messages: Messages) -> list[BaseMessage]:
-    found = list(messages)
-    if all(isinstance(message, BaseMessage) for message in found):
-        return cast(list[BaseMessage], found)
-    return convert_to_messages(found)
 
 
 def _with_line_break(message: BaseMessage) -> BaseMessage:

@@ -1,4 +1,4 @@
-"""Fetching a vocabulary file, for those who asked for it: bounded in time and size, verified, kept for the next start."""
+"""Fetching a vocabulary file, for those who ask for it: bounded in time and size, verified, kept for the next start."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -66,5 +67,6 @@ def _keep(data: bytes, path: Path) -> None:
         draft.write_bytes(data)
         os.replace(draft, path)  # noqa: PTH105 - the atomic rename, by its name
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         _log.info("the vocabulary is not kept: %s", type(error).__name__)

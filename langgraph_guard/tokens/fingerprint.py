@@ -1,17 +1,17 @@
 """What a message says, as sixteen bytes: the key under which its count is remembered.
 
-Ids are left out, because nodes rewrite messages under the same id, and a message gets its id only when it joins a state.
+Ids are left out: nodes rewrite messages under the same id, and a message gets its id only when it joins a state.
 """
 
 from __future__ import annotations
 
+import json
 import marshal
+import secrets
 from hashlib import blake2b
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-
-from langgraph_guard.tokens.content import as_json
 
 _SAYS = ("type", "role", "name", "content", "tool_calls", "invalid_tool_calls")
 
@@ -25,8 +25,16 @@ def digest(value: Any) -> bytes:
     try:
         data = marshal.dumps(value, 2)  # Version 2: the bytes depend on the value alone, not on who else refers to it.
     except ValueError:
-        data = as_json(value).encode("utf-8", "surrogatepass")
+        data = _as_json(value)
     return blake2b(data, digest_size=16).digest()
+
+
+def _as_json(value: Any) -> bytes:
+    """What has no end is like nothing else, and so is not remembered."""
+    try:
+        return json.dumps(value, default=str).encode("utf-8", "surrogatepass")
+    except (TypeError, ValueError, RecursionError):
+        return secrets.token_bytes(16)
 
 
 def joined(one: bytes, other: bytes) -> bytes:

@@ -104,6 +104,8 @@ def _webp(head: bytes) -> Size | None:
     if head[12:16] == b"VP8L":
         (bits,) = struct.unpack_from("<I", head, 21)
         return Size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    if head[12:16] != b"VP8X" or len(head) < 30:
+        return None
     width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
     return Size(width, height)
 

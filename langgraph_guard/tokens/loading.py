@@ -46,8 +46,8 @@ def _look_for(spec: EncodingSpec, allow_download: bool) -> None:
     if found is not None:
         _loaded[spec.name] = found
         return
-    if not _missing:
-        _log.warning("no vocabulary of %s on this machine: token counts are estimates", spec.name)
+    if (spec.name, False) not in _missing:
+        _log.info("no vocabulary of %s on this machine: its token counts are estimates", spec.name)
     _missing.update({(spec.name, False), (spec.name, allow_download)})
 
 

@@ -10,6 +10,8 @@ from typing import Final
 from langgraph_guard.tokens.encodings import EncodingName
 from langgraph_guard.tokens.images import ImageRule, Patches, Tiles
 
+ANY_IMAGE: Final = Patches(28, 1_600)
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -25,7 +27,7 @@ class Family:
     exact: bool = False
     scale: float = 1.0
     margin: float = 1.5
-    images: ImageRule = Patches(28, 1_600)
+    images: ImageRule = ANY_IMAGE
     tools_prompt: tuple[int, int] = (0, 0)
 
 
@@ -64,7 +66,7 @@ FAMILIES: Final = tuple(
         ("gemini", Family("gemini", images=Patches(768, 18, 258))),
     )
 )
-"""The first pattern that a name contains decides; providers write things before it (`openai/`, `ft:`, `us.anthropic.`)."""
+"""The first pattern that a name contains decides: providers write things before it (`openai/`, `ft:`, `us.`)."""
 
 
 @lru_cache(maxsize=1_024)

@@ -51,7 +51,7 @@ class Ruler:
             return NOTHING
         found = self.gauge.count(text)
         tokens = min(found.most, math.ceil(found.tokens * self.family.scale))
-        unsure = found.most - tokens if found.sampled else 0
+        unsure = found.most - tokens if found.sampled and self.vocabulary else 0  # the margin of a guess covers it
         return Tally(tokens, found.most, unsure, 0 if self.exact and not found.sampled else 1)
 
     def parts(self, parts: Iterable[Part]) -> Tally:

@@ -81,7 +81,7 @@ def chunks(text: str, size: int = CHUNK) -> Iterator[str]:
     """`text` in pieces of at most `size`, cut where it does not change the count if such a place is near."""
     start = 0
     while len(text) - start > size:
-        end = _border(text, start + size)
+        end = _border(text, start, start + size)
         yield text[start:end]
         start = end
     if start < len(text):
@@ -96,10 +96,10 @@ def samples(text: str, number: int, size: int = CHUNK) -> Iterator[str]:
         yield text[start : start + size]
 
 
-def _border(text: str, end: int) -> int:
+def _border(text: str, start: int, end: int) -> int:
     """The last place before `end` where a word follows a word or begins a line; `end` itself if none is near."""
-    for at in range(end - 1, end - BORDER, -1):
-        if text[at] == " " and text[at - 1].isalpha() and text[at + 1].isalpha():
+    for at in range(end - 1, max(start, end - BORDER), -1):
+        if text[at] == " " and text[at - 1].isalnum() and text[at + 1].isalnum():
             return at
         if text[at] == "\n" and text[at + 1].isalnum():
             return at + 1

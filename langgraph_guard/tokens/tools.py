@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from langchain_core.utils.function_calling import convert_to_openai_tool
-
 from langgraph_guard.tokens.content import as_json
 
 AROUND: Final = 9
@@ -39,6 +37,8 @@ def schemas_of(tools: Sequence[Any]) -> Schemas:
 
 
 def _function(tool: Any) -> dict[str, Any] | None:
+    from langchain_core.utils.function_calling import convert_to_openai_tool
+
     try:
         found = convert_to_openai_tool(tool).get("function")
     except Exception:  # anything may be bound as a tool; a provider's own kinds are no functions

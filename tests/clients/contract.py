@@ -103,21 +103,20 @@ class ClientContract(ABC):
         assert spent(budget) == self.cost(provider.billed) <= 5_000
 
     @pytest.mark.parametrize("how", HOWS)
-    async def test_ones_own_cap_is_only_lowered(self, provider: Provider, how: str) -> None:
-        """Who asked for 100 tokens gets no more, wherever it was said."""
+    async def test_the_clients_own_cap_stands(self, provider: Provider, how: str) -> None:
+        """A cap is only ever lowered: who asked for 100 tokens gets no more."""
         provider.will(says("yes"))
-        model = budget_of().model(self.client(provider.url, max_tokens=100))
-        await ask(model, how)
-        await ask(model, how, max_tokens=50)
-        assert [body[self.cap_field] for body in provider.bodies] == [100, 50]
+        await ask(budget_of().model(self.client(provider.url, max_tokens=100)), how)
+        assert [body[self.cap_field] for body in provider.bodies] == [100]
 
     async def test_an_agent_that_never_ends_stops_within_its_limit(self, provider: Provider) -> None:
         """The promise of the pack, with the real client: the invoice is not above the limit."""
-        provider.will(calls("get_order_status", {"order_id": "A1"}, Tokens(900, 300)))
-        agent = react([Limit("usd", 0.05, per="session")], self.client(provider.url))
+        endless = calls("get_order_status", {"order_id": "A1"}, Tokens(900, 300))
+        limit = 30 * self.cost([endless.bills])
+        agent = react([Limit("usd", limit / 1_000_000, per="session")], self.client(provider.will(endless).url))
         messages = agent.app.invoke(asks(), thread())["messages"]
         assert messages[-1].response_metadata["guard"]["status"] == "limit_cost"
-        assert 40_000 < self.cost(provider.billed) == agent.spent() <= 50_000
+        assert 0.7 * limit < self.cost(provider.billed) == agent.spent() <= limit
 
     # What goes wrong
 
@@ -223,22 +222,6 @@ class ClientContract(ABC):
         assert reserved < spent(budget) < 1.1 * reserved
         assert spent(budget) >= self.cost(provider.billed)
         assert (spent(budget, "model_calls"), held(budget)) == (1, 0)
-
-    # Many attempts of one call
-
-    @pytest.mark.parametrize("how", HOWS)
-    async def test_attempts_that_the_client_repeats_cannot_pass_the_limit(
-        self, provider: Provider, how: str, no_backoff: None
-    ) -> None:
-        """Both clients try three times by default, and a provider that breaks down may bill each of them."""
-        provider.will(fails(500, bills=Tokens(2, 100_000)))
-        budget = budget_of(Limit("usd", 0.01, per="session"))
-        model = budget.model(self.client(provider.url, max_retries=2))
-        for _ in range(10):
-            with suppress(Exception):
-                await ask(model, how)
-        assert self.cost(provider.billed) <= spent(budget) <= 10_000
-        assert held(budget) == 0
 
     def test_a_denied_call_never_reaches_the_provider(self, provider: Provider) -> None:
         """Refused is refused before a socket is opened."""

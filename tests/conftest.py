@@ -1,0 +1,50 @@
+"""What tests all over the tree share: token counts that do not depend on what a machine has lying about."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_guard.tokens import loading
+from langgraph_guard.tokens import vocabulary as places
+from langgraph_guard.tokens.encodings import ENCODINGS
+from tests.vocabulary import vocabulary_folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def vocabulary_is_missing() -> Iterator[None]:
+    """Everywhere but where a test asks for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_loaded", {})
+        patch.setattr(loading, "_missing", {(name, allowed) for name in ENCODINGS for allowed in (True, False)})
+        yield
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Path:
+    """A folder with the genuine files."""
+    return vocabulary_folder()
+
+
+@pytest.fixture(scope="session")
+def encodings(vocabulary: Path) -> dict[str, Any]:
+    """Built once: each takes a moment, and tens of megabytes."""
+    return {name: loading.build(spec, (vocabulary / spec.file.name).read_bytes()) for name, spec in ENCODINGS.items()}
+
+
+@pytest.fixture
+def fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No vocabulary loaded, searched for, or in the places of this machine."""
+    monkeypatch.setattr(loading, "_loaded", {})
+    monkeypatch.setattr(loading, "_missing", set())
+    monkeypatch.setattr(places, "_told", set())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nothing-here"))
+    monkeypatch.delenv("DATA_GYM_CACHE_DIR", raising=False)
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    if registry := sys.modules.get("tiktoken.registry"):
+        monkeypatch.setattr(registry, "ENCODINGS", {})
