@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from langgraph_guard.prices import Usage
 
 if TYPE_CHECKING:
     from langgraph_guard.nodes.model import MeteredModel
+    from langgraph_guard.nodes.retries import Retries
 
 
 class Attempt:
@@ -32,9 +34,15 @@ class Attempt:
     closed = True
 
     def __init__(
-        self, model: MeteredModel, input: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+        self,
+        model: MeteredModel,
+        input: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        retries: Retries,
     ) -> None:
         self.model = model
+        self.retries = retries
         self.meter = model.meter
         self.config = ensure_config(config)
         self.kwargs = kwargs
@@ -51,6 +59,8 @@ class Attempt:
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
+        if self.held.timeout is not None:
+            self.deadline = time.monotonic() + self.held.timeout
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -83,10 +93,12 @@ class Attempt:
     def _open(self) -> LedgerFlow:
         self.closed = False
         yield from self.meter.admit(self.held, self._call(), self.config)
+        self.retries.within(self.held)
         if self.meter.limits_output:
             self.kwargs = self.model.capped(self.kwargs, self.held.cap)
         if self.held.timeout is not None and self.model.takes_timeout:
             own = self.model.own_timeout(self.kwargs)
+            self.kwargs = {**self.kwargs}  # the next attempt starts from the user's own
             self.kwargs["timeout"] = self.held.timeout if own is None else min(own, self.held.timeout)
 
     def _close(self, error: BaseException | None) -> LedgerFlow:
@@ -94,7 +106,7 @@ class Attempt:
             yield from self.meter.abandon(self.held)
         elif error is None or (isinstance(error, GeneratorExit) and self.finished):
             yield from self._settle()
-        elif (outcome := outcome_of(error)) != "uncertain" and self._usage is None:
+        elif (outcome := outcome_of(error)) != "uncertain" and not self.retries.over:
             yield from self.meter.release(self.held, outcome)
         else:
             yield from self.meter.settle(self.held, None, "uncertain")
@@ -121,7 +133,7 @@ class Attempt:
         most = self.model.own_cap(self.kwargs)
         tools = self.kwargs.get("tools") or ()
         read = self.meter.count(_messages(self._input), tools)
-        least = min(most, self.model.min_output)
+        least = min(most, max(self.model.min_output, self.model.thinks(self.kwargs) + 1))
         return Call(read, most, least, self.model.landing, self.model.choices(self.kwargs))
 
     def answer(self, message: AIMessage) -> AIMessage:
@@ -130,6 +142,7 @@ class Attempt:
         return message
 
     def chunk(self, chunk: AIMessage) -> AIMessage:
+        self.retries.over = True
         if chunk.usage_metadata:
             self._usage = chunk.usage_metadata if self._usage is None else add_usage(self._usage, chunk.usage_metadata)
         self._metadata.update(chunk.response_metadata)
@@ -147,6 +160,8 @@ class Attempt:
             metering.reset(token)
 
     def next(self, chunks: Iterator[Any]) -> Any:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TimeoutError  # the client's own time-out is for each chunk: a stream that drips would go on for ever
         with self.holding():
             return next(chunks, None)
 
@@ -165,22 +180,24 @@ class Attempt:
 def answered_by(metadata: dict[str, Any], asked: ModelRef) -> ModelRef:
     """Which model a response says it came from, at the provider that was asked: gateways answer in others' names."""
     name = metadata.get("model_name") or metadata.get("model") or asked.name
-    return ModelRef(name, asked.provider or metadata.get("model_provider"), asked.tier)
+    return ModelRef(name, asked.provider or metadata.get("model_provider"), metadata.get("service_tier") or asked.tier)
 
 
 def ended_at_cap(metadata: dict[str, Any], usage: Usage | None, cap: int | None) -> bool:
     """Whether an answer ended because its output limit did: the provider says so, or it is exactly that long."""
     said = {str(metadata.get(name)).lower() for name in ("finish_reason", "stop_reason", "done_reason")}
-    return bool(said & {"length", "max_tokens"}) or (usage is not None and usage.output_tokens == cap)
+    said.add(str((metadata.get("incomplete_details") or {}).get("reason")))
+    at_cap = usage is not None and usage.output_tokens == cap
+    return at_cap or bool(said & {"length", "max_tokens", "max_output_tokens"})
 
 
 def read_usage(metadata: Any) -> Usage | None:
-    """Usage as reported; `None` when it is missing, all zero, or its figures cannot be."""
+    """Usage as reported; `None` when it is missing, says that nothing was read, or has figures that cannot be."""
     try:
         usage = Usage.from_metadata(metadata)
     except InvalidAmount:
         return None
-    return usage if usage and usage.total_tokens else None
+    return usage if usage and usage.input_tokens else None
 
 
 def _messages(input: LanguageModelInput) -> Sequence[BaseMessage]:

@@ -42,6 +42,7 @@ from langgraph_guard.policies.ledger import (
 )
 from langgraph_guard.policies.outcomes import Outcome
 from langgraph_guard.prices import PriceBook, Rates, Usage
+from langgraph_guard.prices.rates import BASES
 from langgraph_guard.tokens import TokenCounter
 
 _log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class Meter:
 
     def rates(self, model: ModelRef, at: float) -> Rates | None:
         """Prices of `model`. Raises `PriceUnknown` when there are none and a usd limit needs them."""
-        rates = self.prices.rates(model.name, model.provider, tier=model.tier, at=at) if model.name else None
+        rates = self.prices.rates(model.name, model.provider, tier=model.tier, at=at)
         if rates is None and self.has_usd_limit:
             raise PriceUnknown(model.name or "(unnamed)", model.provider)
         return rates
@@ -301,14 +302,13 @@ class Meter:
         return {**actual, "usd": rates.cost(usage)} if rates else actual
 
     def _answer_rates(self, held: Held, usage: Usage) -> Rates | None:
-        """Prices of the model that answered, or of the one that was asked, as they were when it was asked."""
-        for model in (held.answered_by, held.model):
-            rates = model and self.prices.rates(
-                model.name, model.provider, tier=usage.tier or model.tier, at=held.asked_at
-            )
-            if rates:
-                return rates
-        return None
+        """Prices of the model that answered, or of the one that was asked, as they were when it was asked.
+
+        The user's own price of either comes before a list's, and what is assumed for an unknown model comes last.
+        """
+        models = [model for model in (held.answered_by, held.model) if model]
+        asked = (self.prices.rates(m.name, m.provider, tier=usage.tier or m.tier, at=held.asked_at) for m in models)
+        return min(filter(None, asked), key=lambda rates: BASES.index(rates.basis), default=None)
 
     def deny(self, error: BudgetExceeded, run: Run | None, *, latch: bool = True) -> BudgetExceeded:
         """Note a denial: in its turn, for the rest of the run, for the node around it, and for who listens."""

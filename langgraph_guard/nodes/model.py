@@ -7,7 +7,7 @@ is metered, so that each attempt has its own reservation.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, suppress
 from typing import Any, Final
 
@@ -19,9 +19,12 @@ from langchain_core.runnables import (
 )
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes.around import replace_models
 from langgraph_guard.nodes.attempt import Attempt
+from langgraph_guard.nodes.clients import taken_over
 from langgraph_guard.nodes.metering import Meter, ModelRef, metering
+from langgraph_guard.nodes.retries import Retries
 from langgraph_guard.policies.calls import DEFAULT_MAX_OUTPUT
 
 CAP_NAMES: Final = ("max_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
@@ -36,16 +39,23 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
     has no price, `IdentityMissing` when a limit's owner is unknown. In each case nothing was sent and nothing written.
     """
 
-    def __init__(self, bound: BaseChatModel | MeteredModel, meter: Meter, *, landing: bool, min_output: int) -> None:
+    def __init__(
+        self, bound: BaseChatModel | MeteredModel, meter: Meter, *, landing: bool, min_output: int, retries: int = 0
+    ) -> None:
         self.bound = bound
+        self.retries = retries
         self.meter = meter
         self.landing = landing
         self.min_output = min_output
         self.llm: BaseChatModel = bound.llm if isinstance(bound, MeteredModel) else bound
         self._refs: dict[tuple[Any, ...], ModelRef] = {}
-        self.cap_name = next((name for name in CAP_NAMES if name in type(self.llm).model_fields), CAP_NAMES[0])
+        self.cap_name = cap_name(self.llm)
         self.takes_timeout = any(name in type(self.llm).model_fields for name in TIMEOUT_FIELDS)
         self.name = self.llm.get_name()
+
+    def once(self) -> MeteredModel:
+        """The same with one attempt per call: a meter around it makes the others."""
+        return MeteredModel(self.bound, self.meter, landing=self.landing, min_output=self.min_output)
 
     @property
     def profile(self) -> Any:
@@ -78,6 +88,12 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
         """How many answers a call asks for."""
         return max((each for each in self._settings(kwargs, "n", "best_of") if _is_count(each)), default=1)
 
+    def thinks(self, kwargs: dict[str, Any]) -> int:
+        """Tokens that an answer may think before it says anything: the provider refuses a cap that is not above."""
+        said = next(self._settings(kwargs, "thinking"), None)
+        budget = said.get("budget_tokens") if isinstance(said, Mapping) else None
+        return budget if isinstance(budget, int) else 0
+
     def _settings(self, kwargs: dict[str, Any], *names: str) -> Iterator[Any]:
         """What the call, or else the model, sets of `names`."""
         own = {**(vars(self.llm).get("model_kwargs") or {}), **vars(self.llm)}
@@ -102,17 +118,29 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
     def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
         if self._is_held():
             return self.bound.invoke(input, config, **kwargs)
-        with Attempt(self, input, config, kwargs) as call, call.holding():
-            return call.answer(self.bound.invoke(input, config, **call.kwargs))
+        retries = Retries(self)
+        while True:
+            try:
+                with Attempt(self, input, config, kwargs, retries) as call, call.holding():
+                    return call.answer(self.bound.invoke(input, config, **call.kwargs))
+            except Exception as error:
+                if not run(retries.after(error), self.meter.backend.ledger.execute):
+                    raise
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         if self._is_held():
             return await self.bound.ainvoke(input, config, **kwargs)
-        async with Attempt(self, input, config, kwargs) as call:
-            with call.holding():
-                return call.answer(await call.in_time(self.bound.ainvoke(input, config, **call.kwargs)))
+        retries = Retries(self)
+        while True:
+            try:
+                async with Attempt(self, input, config, kwargs, retries) as call:
+                    with call.holding():
+                        return call.answer(await call.in_time(self.bound.ainvoke(input, config, **call.kwargs)))
+            except Exception as error:
+                if not await arun(retries.after(error), self.meter.backend.ledger.aexecute):
+                    raise
 
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -120,13 +148,19 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
         if self._is_held():
             yield from self.bound.stream(input, config, **kwargs)
             return
-        with (
-            Attempt(self, input, config, kwargs) as call,
-            closing(_generator(self.bound.stream(input, config, **call.kwargs))) as chunks,
-        ):
-            while (chunk := call.next(chunks)) is not None:
-                yield call.chunk(chunk)
-            call.finished = True
+        retries = Retries(self)
+        while not retries.over:
+            try:
+                with (
+                    Attempt(self, input, config, kwargs, retries) as call,
+                    closing(_generator(self.bound.stream(input, config, **call.kwargs))) as chunks,
+                ):
+                    while (chunk := call.next(chunks)) is not None:
+                        yield call.chunk(chunk)
+                    retries.over = call.finished = True
+            except Exception as error:
+                if not run(retries.after(error), self.meter.backend.ledger.execute):
+                    raise
 
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -135,13 +169,19 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
             async for part in self.bound.astream(input, config, **kwargs):
                 yield part
             return
-        async with (
-            Attempt(self, input, config, kwargs) as call,
-            aclosing(_agenerator(self.bound.astream(input, config, **call.kwargs))) as chunks,
-        ):
-            while (chunk := await call.anext(chunks)) is not None:
-                yield call.chunk(chunk)
-            call.finished = True
+        retries = Retries(self)
+        while not retries.over:
+            try:
+                async with (
+                    Attempt(self, input, config, kwargs, retries) as call,
+                    aclosing(_agenerator(self.bound.astream(input, config, **call.kwargs))) as chunks,
+                ):
+                    while (chunk := await call.anext(chunks)) is not None:
+                        yield call.chunk(chunk)
+                    retries.over = call.finished = True
+            except Exception as error:
+                if not await arun(retries.after(error), self.meter.backend.ledger.aexecute):
+                    raise
 
 
 def meter_model(
@@ -151,9 +191,11 @@ def meter_model(
     of them names itself, has no price and is under a usd limit."""
 
     def metered(llm: BaseChatModel | MeteredModel) -> MeteredModel:
+        retries = 0
         while isinstance(llm, MeteredModel) and llm.meter is meter:
-            llm = llm.bound
-        wrapped = MeteredModel(llm, meter, landing=landing, min_output=min_output)
+            retries, llm = max(retries, llm.retries), llm.bound
+        once, more = (llm.once(), llm.retries) if isinstance(llm, MeteredModel) else taken_over(llm)
+        wrapped = MeteredModel(once, meter, landing=landing, min_output=min_output, retries=max(retries, more))
         asked = model_ref(wrapped.llm, {})
         if asked.name:
             meter.rates(asked, meter.backend.clock.now())
@@ -184,7 +226,16 @@ def model_ref(llm: BaseChatModel, kwargs: dict[str, Any]) -> ModelRef:
     told = llm._get_ls_params(**kwargs)
     tier = kwargs.get("service_tier") or vars(llm).get("service_tier")
     name = kwargs.get("model") or told.get("ls_model_name") or ""
-    return ModelRef(name, told.get("ls_provider"), tier if tier in ("flex", "priority") else None)
+    # A request for flex may be served, and billed, at the standard price.
+    return ModelRef(name, told.get("ls_provider"), None if tier in ("auto", "default", "flex") else tier)
+
+
+def cap_name(llm: BaseChatModel) -> str:
+    """What a call names the cap: `ChatOpenAI` lets its own `max_completion_tokens` win over a call's `max_tokens`."""
+    fields = type(llm).model_fields
+    name = next((name for name in CAP_NAMES if name in fields), CAP_NAMES[0])
+    alias = fields[name].alias if name in fields else None
+    return "max_completion_tokens" if alias == "max_completion_tokens" else name
 
 
 def _generator(chunks: Iterator[Any]) -> Generator[Any, None, None]:

@@ -44,14 +44,15 @@ UNCLEAR_STATUS: Final = frozenset({408, 409, 499})
 def outcome_of(error: BaseException) -> Outcome:
     """How a call that ended with `error` is closed."""
     for each in _chain(error):
-        if (status := _status(each)) is not None:
+        if (status := status_of(each)) is not None:
             return "refused" if 400 <= status < 500 and status not in UNCLEAR_STATUS else "uncertain"
         if isinstance(each, GuardRuntimeError) or _names(each) & NOT_SENT:
             return "not_sent"
     return "uncertain"
 
 
-def _status(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that `error` reports."""
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 

@@ -66,7 +66,7 @@ def test_a_cap_under_another_name_is_not_raised(bound: dict[str, int]) -> None:
     budget = budget_of(Limit("usd", 1, per="session"))
     metered = budget.model(ChatOpenAI(model="gpt-4o-mini", api_key="none"))  # type: ignore[arg-type]
     assert metered.own_cap(bound) == 100
-    assert metered.capped(bound, 50) == {"max_tokens": 50}
+    assert metered.capped(bound, 50) == {"max_completion_tokens": 50}, "the word that its client lets win"
 
 
 def test_several_answers_at_once_are_reserved_for() -> None:
