@@ -12,7 +12,7 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import events, fused, gate, imports, ledger, meter, overspend
+from benchmarks import events, fused, gate, imports, ledger, meter, overspend, tokens
 from benchmarks.measure import Row
 
 CLAIMS: dict[str, ModuleType] = {
@@ -23,6 +23,7 @@ CLAIMS: dict[str, ModuleType] = {
     "events": events,
     "ledger": ledger,
     "overspend": overspend,
+    "tokens": tokens,
 }
 WIDTH = 170
 
