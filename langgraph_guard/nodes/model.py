@@ -96,11 +96,13 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
 
     def _settings(self, kwargs: dict[str, Any], *names: str) -> Iterator[Any]:
         """What the call, or else the model, sets of `names`."""
-        own = {**(vars(self.llm).get("model_kwargs") or {}), **vars(self.llm)}
+        own = vars(self.llm)
+        places = kwargs, own, own.get("model_kwargs") or {}
         for name in names:
-            value = kwargs.get(name, own.get(name))
-            if value is not None:
-                yield value
+            for place in places:
+                if place.get(name) is not None:
+                    yield place[name]
+                    break
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
         return self._around(self.llm.bind_tools(tools, **kwargs))
