@@ -165,4 +165,4 @@ def _within_call_limits(budget: Budget, call: Call, cost: Cost | None) -> Call:
         cap = min(cap, output_within(call, limit.unit, limit.amount, cost, cap))
         if cap < call.min_output:
             raise BudgetExceeded(limit.unit, "call", limit.amount, 0, 0, call.amount(limit.unit, call.min_output, cost))
-    return replace(call, max_output=cap)
+    return call if cap == call.max_output else replace(call, max_output=cap)
