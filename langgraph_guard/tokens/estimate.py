@@ -25,10 +25,18 @@ def estimate_tokens(messages: Sequence[BaseMessage], tools: Sequence[Any] = ()) 
     the next call reads again. Only messages after it are estimated.
     """
     for at in range(len(messages) - 1, -1, -1):
-        message = messages[at]
-        if isinstance(message, AIMessage) and message.usage_metadata:
-            return message.usage_metadata.get("total_tokens", 0) + _approximate(messages[at + 1 :])
+        if reported := _reported(messages[at]):
+            return reported + _approximate(messages[at + 1 :])
     return _approximate(messages, tools)
+
+
+def _reported(message: BaseMessage) -> int:
+    """What a message's call read and wrote; 0 when nothing is reported that can be true."""
+    told: Any = (message.usage_metadata if isinstance(message, AIMessage) else None) or {}
+    read, written = told.get("input_tokens"), told.get("output_tokens")
+    if type(read) is not int or type(written) is not int or read <= 0 or written < 0:
+        return 0
+    return read + written
 
 
 def _approximate(messages: Sequence[BaseMessage], tools: Sequence[Any] = ()) -> int:

@@ -19,6 +19,7 @@ from langgraph_guard import Budget, BudgetCheckNode, BudgetExceeded, FinishNode,
 from langgraph_guard.backends import SystemClock
 from langgraph_guard.policies.ledger import Account, Charge, Read, Reserve
 from langgraph_guard.testing import FakeClock, ScriptedChatModel, calls, says
+from langgraph_guard.tokens import estimate_tokens
 from tests.nodes.agents import answers_after, asks, loops, react, thread
 from tests.nodes.test_in_the_wild import budget_of, spent
 
@@ -264,6 +265,16 @@ async def test_a_denial_in_a_task_group_is_a_verdict() -> None:
     graph.add_conditional_edges("node", budget.after_model, budget.paths(tools=END, end=END, exceeded="finish"))
     final = await graph.compile().ainvoke(asks(), thread())
     assert final["messages"][-1].response_metadata["guard"]["status"] == "limit_calls"
+
+
+@pytest.mark.parametrize("told", [(0, 0), (-100_000, 5), (None, None), (True, 5), (5, -1)])
+def test_a_report_that_cannot_be_is_no_anchor(told: tuple[Any, Any]) -> None:
+    """A history whose last answer reports nonsense is counted by what it says."""
+    read, written = told
+    odd = AIMessage("yes")
+    odd.usage_metadata = {"input_tokens": read, "output_tokens": written, "total_tokens": 0}
+    history = [HumanMessage("word " * 600), odd, HumanMessage("and?")]
+    assert estimate_tokens(history) > 600
 
 
 def test_a_thread_id_may_be_a_uuid() -> None:
