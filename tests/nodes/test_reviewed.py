@@ -11,11 +11,11 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.func import entrypoint
+from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
-from langgraph_guard import Budget, BudgetCheckNode, BudgetExceeded, FinishNode, Limit, MemoryBackend
+from langgraph_guard import Budget, BudgetCheckNode, BudgetExceeded, FinishNode, Limit, MemoryBackend, guard_report
 from langgraph_guard.backends import SystemClock
 from langgraph_guard.policies.ledger import Account, Charge, Read, Reserve
 from langgraph_guard.testing import FakeClock, ScriptedChatModel, calls, says
@@ -123,20 +123,26 @@ def test_a_denial_in_a_graph_that_keeps_no_verdicts_is_an_exception() -> None:
 
 
 def test_a_resumed_program_without_state_carries_on_its_turn() -> None:
-    """The functional API keeps no guard keys; the ledger knows which turn is open."""
+    """The functional API keeps no guard keys; the ledger knows which turn is open, and each resume is in it."""
     budget = budget_of(Limit("model_calls", 2, per="turn"))
     model = ScriptedChatModel([says("ok")], repeat_last=True)
     metered = budget.model(model)
 
+    @task
+    def ask(number: int) -> str:
+        return str(metered.invoke("hi").text)
+
     @entrypoint(checkpointer=InMemorySaver())
-    def flow(question: str) -> str:
-        interrupt("go on?")
-        return str(metered.invoke(question).text)
+    def flow(question: str) -> None:
+        for number in range(5):
+            ask(number).result()
+            interrupt("go on?")
 
     flow.invoke("hi", thread())
     flow.invoke(Command(resume=True), thread())
-    budget._ledger.execute([Reserve("x", (Charge(Account("", "session", "t", "model_calls", "turn"), 1),))])
-    assert model.call_count == 1
+    with pytest.raises(BudgetExceeded):
+        flow.invoke(Command(resume=True), thread())
+    assert model.call_count == 2
 
 
 def test_tool_calls_in_commands_are_counted() -> None:
@@ -203,11 +209,12 @@ def test_a_halt_is_over_when_its_guard_says_so(saver: Any) -> None:
     graph.add_edge("pause", "gate")
     app: Any = graph.compile(checkpointer=saver)
     budget._ledger.execute([Reserve("x", (Charge(Account("", "session", "t", "model_calls", "minute"), 1),))])
-    backend.ledger.execute([Reserve("y", (Charge(Account("", "session", "t", "model_calls", "minute"), 0),))])
     app.invoke(asks(), thread())
     clock.advance(61)
     final = app.invoke(Command(resume=True), thread())
     assert final["messages"][-1].text == "It has shipped."
+    assert app.get_state(thread()).next == (), "it ended, and was not sent to wait again"
+    assert guard_report(app, thread()).status == "ok"
 
 
 def test_a_denial_writes_nothing_at_all() -> None:
