@@ -8,7 +8,13 @@
         ├── PriceUnknown                    a USD limit stands, and what the model costs is not known
         ├── IdentityMissing                 a limit is per user (or tenant, …) and nobody said which
         ├── ReservationConflict             a reservation id was used again for something else
-        └── BudgetUnavailable               the ledger did not answer; fails closed
+        ├── BudgetUnavailable               the ledger did not answer; fails closed
+        └── StoreError                      what holds the runs could not do it; the driver's error is the cause
+            ├── StoreUnavailable            no answer within the deadline
+            ├── StoreRefused                the server said no: out of memory, read-only, no permission, too old
+            ├── CorruptCheckpoint           what was read is not what was written
+            ├── CheckpointTooLarge          over a size limit; nothing was written
+            └── BlockedType                 a type that is not on the allow-list; nothing was built from it
 
 Messages name the field, the kind or size of the value, and the limit. They never quote contents or ids of people.
 """
@@ -71,7 +77,7 @@ class BudgetExceeded(_Record):
     turn_seq: int = 0
 
     def __str__(self) -> str:
-        period = f" in this {self.window}" if self.window else ""
+        period = "" if not self.window else " today" if self.window == "day" else f" this {self.window}"
         kept = f", {show(self.unit, self.aside)} kept for the closing answer" if self.aside else ""
         again = "" if self.retry_after is None else f"; room again in {self.retry_after:.0f} s"
         return (
@@ -128,6 +134,73 @@ class BudgetUnavailable(_Record):
 
     def __str__(self) -> str:
         return f"the budget ledger ({self.backend}) did not answer within {self.waited:.1f} s"
+
+
+class StoreError(_Record):
+    """A store could not do what it was asked for. `__cause__` is the driver's own error, where there is one."""
+
+
+@dataclass(eq=False)
+class StoreUnavailable(StoreError):
+    """No answer within `waited` seconds. A write may or may not have happened; doing it again does no harm."""
+
+    store: str
+    operation: str
+    waited: float
+
+    def __str__(self) -> str:
+        return f"{self.store} did not answer {self.operation} within {self.waited:.1f} s"
+
+
+@dataclass(eq=False)
+class StoreRefused(StoreError):
+    """The server answered, and said no. Trying again does not help before something else changes."""
+
+    store: str
+    operation: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.store} refused {self.operation}: {self.reason}"
+
+
+@dataclass(eq=False)
+class CorruptCheckpoint(StoreError):
+    """What was read is not what was written. `where` names the kind of record, never what is in it."""
+
+    where: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+@dataclass(eq=False)
+class CheckpointTooLarge(StoreError):
+    """A checkpoint would pass a limit; nothing was written. `largest` lists (channel, bytes), the largest first."""
+
+    limit: int
+    size: int
+    largest: tuple[tuple[str, int], ...] = ()
+
+    def __str__(self) -> str:
+        channels = ", ".join(f"{channel} ({size} bytes)" for channel, size in self.largest)
+        where = f"; the largest channels: {channels}" if channels else ""
+        return f"the checkpoint has {self.size} bytes, the limit is {self.limit}{where}"
+
+
+@dataclass(eq=False)
+class BlockedType(StoreError):
+    """A value of a type that is not on the allow-list. It was neither written nor built."""
+
+    type_name: str
+    where: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} holds {self.type_name}, which is not on the allow-list:"
+            f" pass allowed_types=[{self.type_name.rpartition('.')[2]}] to the saver if you trust it"
+        )
 
 
 def show(unit: str, amount: int) -> str:

@@ -15,15 +15,21 @@ from langgraph.types import RetryPolicy
 
 from langgraph_guard import errors
 from langgraph_guard.errors import (
+    BlockedType,
     BudgetExceeded,
     BudgetUnavailable,
+    CheckpointTooLarge,
     ConfigError,
+    CorruptCheckpoint,
     GuardError,
     GuardRuntimeError,
     IdentityMissing,
     InvalidAmount,
     PriceUnknown,
     ReservationConflict,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
     show,
 )
 
@@ -33,7 +39,7 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
     "exceeded": (
         EXCEEDED,
         (
-            "4.93 USD of 5.00 USD spent per user in this day (0.02 USD held, 0.25 USD kept for the closing answer),"
+            "4.93 USD of 5.00 USD spent per user today (0.02 USD held, 0.25 USD kept for the closing answer),"
             " 0.10 USD more asked for; room again in 3600 s"
         ),
     ),
@@ -69,6 +75,30 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
         "reservation 7f3a is settled; it cannot be released",
     ),
     "unavailable": (BudgetUnavailable("redis", 2.0), "the budget ledger (redis) did not answer within 2.0 s"),
+    "store unavailable": (StoreUnavailable("redis", "put", 10.0), "redis did not answer put within 10.0 s"),
+    "store refused": (
+        StoreRefused("redis", "put", "it is out of memory"),
+        "redis refused put: it is out of memory",
+    ),
+    "corrupt": (
+        CorruptCheckpoint("channel messages", "the record belongs to another thread"),
+        "channel messages: the record belongs to another thread",
+    ),
+    "too large": (
+        CheckpointTooLarge(1_000, 1_400, (("messages", 900), ("files", 400))),
+        (
+            "the checkpoint has 1400 bytes, the limit is 1000;"
+            " the largest channels: messages (900 bytes), files (400 bytes)"
+        ),
+    ),
+    "too large somewhere": (CheckpointTooLarge(1_000, 1_400), "the checkpoint has 1400 bytes, the limit is 1000"),
+    "blocked": (
+        BlockedType("app.orders.Order", "channel order"),
+        (
+            "channel order holds app.orders.Order, which is not on the allow-list:"
+            " pass allowed_types=[Order] to the saver if you trust it"
+        ),
+    ),
 }
 
 CONFIG: dict[str, tuple[ConfigError, str]] = {
@@ -122,7 +152,7 @@ def test_it_is_caught_at_the_root(error: GuardError, sentence: str) -> None:
 def test_every_kind_is_tested_here() -> None:
     """A new error joins the table above, or its sentence is never read before it is needed."""
     public = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GuardError)}
-    abstract = {GuardError, GuardRuntimeError, errors._Record}
+    abstract = {GuardError, GuardRuntimeError, StoreError, errors._Record}
     assert public - abstract == {type(error) for error, _ in ALL.values()}
 
 

@@ -31,6 +31,7 @@ def test_no_package_imports_one_above_it() -> None:
         ("policies/_intruder.py", "from langgraph.graph import StateGraph", "Policies touch no"),
         ("policies/_intruder.py", "import langgraph_guard.nodes", "Who may import whom"),
         ("backends/_intruder.py", "import langgraph_guard.cli", "Who may import whom"),
+        ("backends/_intruder.py", "import langgraph_guard._redis.link", "Only the two Redis parts"),
         ("_intruder.py", "", "Who may import whom"),
     ],
 )

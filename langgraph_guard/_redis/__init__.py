@@ -1,0 +1,8 @@
+"""What the Redis checkpointer and the Redis backends share: connections, deadlines, scripts, errors, key parts."""
+
+from langgraph_guard._redis.keys import part
+from langgraph_guard._redis.link import RedisLink
+from langgraph_guard._redis.request import Batch
+from langgraph_guard._redis.scripts import Script, load_script
+
+__all__ = ["Batch", "RedisLink", "Script", "load_script", "part"]

@@ -1,0 +1,69 @@
+"""What a delivery asks its world to do: talk to a server, drop connections, wait."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from langgraph_guard._redis.clients import Place
+from langgraph_guard.flow import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send `data` to `place`; `expected` replies come back within `patience` seconds, error replies among them."""
+
+    place: Place
+    data: bytes
+    expected: int
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Close the idle connections to `place`: what one of them met, the others would meet."""
+
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait."""
+
+    seconds: float
+
+
+Action: TypeAlias = Ask | Drop | Pause
+Delivery: TypeAlias = Flow[Action, Any, list[Any]]
+"""A flow of actions. What comes back are the replies of the `Ask` among them."""
+
+SHORTEST = 0.05
+"""Of the deadline: less is no time for another attempt."""
+
+SURE = 1.0
+"""An exchange may take this long even when that leaves no time for another one."""
+
+
+class Deadline:
+    """How long a batch may take, all attempts together."""
+
+    def __init__(self, seconds: float, patience: float | None = None) -> None:
+        self._started = time.monotonic()
+        self._seconds = seconds
+        self._patience = patience or seconds
+
+    def waited(self) -> float:
+        return time.monotonic() - self._started
+
+    def left(self) -> float:
+        return self._seconds - self.waited()
+
+    def leaves_room(self, pause: float) -> bool:
+        """Whether another attempt makes sense after `pause`. A tiny one would only hide why the last failed."""
+        return self.left() - pause > self._seconds * SHORTEST
+
+    def patience(self) -> float:
+        """For one exchange: half of what is left, so that a server which went silent leaves time for its successor."""
+        left = self.left()
+        return max(min(left, max(left / 2, SURE), self._patience), 0.001)
