@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from types import ModuleType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
-from benchmarks import events, fused, gate, imports, ledger, meter, overspend, tokens
+from benchmarks import accuracy, events, fused, gate, imports, ledger, meter, overspend, tokens
 from benchmarks.measure import Row
 
 CLAIMS: dict[str, ModuleType] = {
@@ -24,7 +24,11 @@ CLAIMS: dict[str, ModuleType] = {
     "ledger": ledger,
     "overspend": overspend,
     "tokens": tokens,
+    "accuracy": accuracy,
 }
+DETAILS: dict[str, Callable[[], RenderableType]] = {"accuracy": accuracy.every_kind}
+"""What there is to see behind the rows."""
+
 WIDTH = 170
 
 
@@ -40,6 +44,8 @@ def main() -> None:
     with console.status("measuring"):
         found = list(rows(names))
     console.print(table(found), machine(), sep="\n")
+    for details in (details() for name, details in DETAILS.items() if name in names):
+        console.print(details)
 
 
 def rows(names: list[str]) -> Iterator[Row]:
@@ -51,7 +57,8 @@ def table(found: list[Row]) -> Table:
     shown = Table("claim", "ours", "peer", "ratio", "goal", "holds")
     for row in found:
         holds = "" if row.holds is None else "yes" if row.holds else "NO"
-        shown.add_row(row.claim, row.ours, row.peer, f"{row.ratio:.2f}×", row.goal, holds)
+        ratio = "–" if row.ratio is None else f"{row.ratio:.2f}×"
+        shown.add_row(row.claim, row.ours, row.peer, ratio, row.goal, holds)
     return shown
 
 

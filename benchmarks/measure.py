@@ -15,14 +15,19 @@ Batch = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `holds` is `None` for a figure without a goal."""
+    """One line of the table. `holds` is `None` where there is no goal, and `ratio` where nothing was measured."""
 
     claim: str
     ours: str
     peer: str
-    ratio: float
+    ratio: float | None
     goal: str = "–"
     holds: bool | None = None
+
+    @classmethod
+    def skipped(cls, name: str, why: str) -> Row:
+        """What a benchmark has to say that cannot be measured on this machine."""
+        return cls(f"{name}: skipped, {why}", "–", "–", None)
 
 
 @dataclass(frozen=True)

@@ -1,120 +1,132 @@
-"""What counting costs at every step of a long conversation, and how right it is.
+"""What counting costs at every step of a long conversation.
 
-The peers: counting the whole conversation with tiktoken at each step, and LangChain's `count_tokens_approximately`.
+The peers count the whole conversation at each step: with tiktoken, and with LangChain's `count_tokens_approximately`.
+Whoever counts each message once cannot be more than `messages / 2` times cheaper than the first.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from statistics import median
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.utils import count_tokens_approximately
 
-from benchmarks.measure import Row, no_garbage_collection
-from langgraph_guard.tokens import loading
+from benchmarks.measure import Batch, Row, Timing, interleaved, times
+from benchmarks.texts import texts
+from benchmarks.vocabulary import NoVocabulary, encodings, finding
 from langgraph_guard.tokens.counter import TokenCounter
-from langgraph_guard.tokens.encodings import O200K
-from langgraph_guard.tokens.guess import guess_gauge
-from tests.tokens.corpora import corpora
-from tests.vocabulary import vocabulary_folder
 
 MESSAGES = 1_000
 EVERY = 25
 """Of the peers' steps, which grow evenly, so many are one measured."""
 
+GOAL = 200
 MODEL = "gpt-4o"
 
 Count = Callable[[list[BaseMessage]], object]
 
 
 def rows(rounds: int = 5) -> Iterator[Row]:
-    with vocabulary():
-        yield from speed(MESSAGES if rounds > 1 else 2 * EVERY, rounds)
-        yield from accuracy()
-
-
-@contextmanager
-def vocabulary() -> Iterator[None]:
-    """The genuine one, whatever this machine has, for as long as it is measured."""
-    before = dict(loading._loaded)
-    loading._loaded[O200K.name] = loading.build(O200K, (vocabulary_folder() / O200K.file.name).read_bytes())
     try:
-        yield
-    finally:
-        loading._loaded.clear()
-        loading._loaded.update(before)
+        found = encodings()
+    except NoVocabulary as why:
+        yield Row.skipped("tokens", str(why))
+        return
+    messages = MESSAGES if rounds > 1 else 2 * EVERY
+    with finding(found):
+        yield from speed(searches(messages), "messages of a searching agent", rounds, GOAL)
+        yield from speed(reported(searches(messages)), "of the same, with reports of usage,", rounds)
+        yield from speed(chat(messages), "chat messages of 25 tokens", rounds)
 
 
-def speed(messages: int, rounds: int) -> Iterator[Row]:
-    talk = conversation(messages)
-    ours = min(_ours(talk) for _ in range(rounds))
-    for peer, name, goal in (
-        (recount, "a recount with tiktoken", 200),
-        (count_tokens_approximately, "approximately", 0),
+def speed(talk: list[BaseMessage], what: str, rounds: int, goal: int | None = None) -> Iterator[Row]:
+    for peer, name, least in (
+        (recount, "a recount with tiktoken", goal),
+        (count_tokens_approximately, "approximately", None),
     ):
-        theirs = seconds(peer, talk, every=EVERY)
-        ratio = theirs / ours
-        claim = f"tokens: {messages:,} messages counted at each step, against {name}"
-        shown = (f"{ours:.3f} s", f"{theirs:.2f} s")
-        yield Row(claim, *shown, ratio, f"≥ {goal}×" if goal else "–", ratio >= goal if goal else None)
+        timing = compared(talk, peer, rounds)
+        ratio = 1 / timing.ratio
+        claim = f"tokens: {len(talk):,} {what} counted at each step, against {name}"
+        shown = f"{timing.ours * 1e3:.0f} ms", f"{timing.peer:.2f} s"
+        yield Row(claim, *shown, ratio, f"≥ {least}×" if least else "–", ratio >= least if least else None)
 
 
-def accuracy() -> Iterator[Row]:
-    encoding = loading.find_encoding(O200K.name)
-    assert encoding is not None
-    guessed, approximate = [], []
-    for text in corpora().values():
-        true = len(encoding.encode(text, disallowed_special=()))
-        guessed.append(abs(guess_gauge().count(text).tokens / true - 1))
-        approximate.append(abs(count_tokens_approximately([HumanMessage(text)]) / true - 1))
-    ours, theirs = median(guessed), median(approximate)
-    claim = "tokens: median error without a vocabulary, against approximately"
-    yield Row(claim, f"{ours:.1%}", f"{theirs:.1%}", ours / theirs, "≤ 10 %", ours <= 0.10)
+def compared(talk: list[BaseMessage], peer: Count, rounds: int) -> Timing:
+    """CPU seconds of the conversation. Ours has a new counter each time, and counts at every step."""
+    ours = follows(lambda: TokenCounter(MODEL).estimate, talk, every=1)
+    theirs = follows(lambda: peer, talk, every=EVERY)
+    timing = interleaved(ours, theirs, rounds=rounds, calls=1)
+    return Timing(timing.ours, timing.peer * EVERY)
 
 
-def _ours(talk: list[BaseMessage]) -> float:
-    counter = TokenCounter(MODEL)
-    return seconds(counter.estimate, talk, every=1)
+def follows(begin: Callable[[], Count], talk: list[BaseMessage], *, every: int) -> Batch:
+    """Counts at the middle one of so many steps, which has the length that they have on average."""
+    steps = [talk[:length] for length in range(every // 2 + 1, len(talk) + 1, every)]
 
-
-def seconds(count: Count, talk: list[BaseMessage], *, every: int) -> float:
-    """CPU time of counting the conversation at each step, from the steps that were taken."""
-    steps = [talk[:length] for length in range(every, len(talk) + 1, every)]
-    with no_garbage_collection():
-        began = time.process_time()
+    def conversation() -> None:
+        count = begin()
         for step in steps:
             count(step)
-        return (time.process_time() - began) * every
+
+    return times(conversation)
 
 
 def recount(messages: list[BaseMessage]) -> int:
-    encoding = loading.find_encoding(O200K.name)
-    assert encoding is not None
-    total = 3
-    for message in messages:
-        total += 4 + len(encoding.encode(str(message.content), disallowed_special=()))
-        for call in message.tool_calls if isinstance(message, AIMessage) else ():
-            total += len(encoding.encode(call["name"] + json.dumps(call["args"]), disallowed_special=()))
-    return total
+    """What one writes with tiktoken and the chat format: the same count, from the beginning each time."""
+    return 3 + sum(map(_tokens, messages))
 
 
-def conversation(length: int) -> list[BaseMessage]:
-    """Questions, searches, what they found, answers: no usage, so that everything is counted."""
-    texts = corpora(4_000)
-    kinds = [texts[name] for name in ("json", "log", "code", "html")]
+def _tokens(message: BaseMessage) -> int:
+    if isinstance(message, ToolMessage):
+        return 10 + _of(str(message.name)) + _of(str(message.content))
+    calls = message.tool_calls if isinstance(message, AIMessage) else []
+    said = 4 + _of(str(message.content)) if message.content or not calls else 0
+    return said + sum(11 + _of(call["name"]) + _of(json.dumps(call["args"])) for call in calls)
+
+
+def _of(text: str) -> int:
+    return len(encodings()["o200k_base"].encode(text, disallowed_special=()))
+
+
+def searches(length: int) -> list[BaseMessage]:
+    """Questions, searches, what they found, answers."""
+    found = [texts()[kind][:4_000] for kind in ("JSON records", "log", "Python", "HTML")]
+    asked, answered = texts()["English, chat"][:300], texts()["English, manual"][:600]
     talk: list[BaseMessage] = []
     for turn in range(length // 4):
-        found = kinds[turn % len(kinds)]
         call: Any = {"name": "search", "args": {"query": f"invoice {turn}", "limit": 5}, "id": f"call-{turn}"}
+        result = f"{turn}: {found[turn % len(found)]}"
         talk += [
-            HumanMessage(f"{turn}: {texts['chat'][:300]}", id=f"h{turn}"),
+            HumanMessage(f"{turn}: {asked}", id=f"h{turn}"),
             AIMessage("", tool_calls=[call], id=f"c{turn}"),
-            ToolMessage(f"{turn}: {found}", name="search", tool_call_id=call["id"], id=f"t{turn}"),
-            AIMessage(f"{turn}: {texts['english'][:600]}", id=f"a{turn}"),
+            ToolMessage(result, name="search", tool_call_id=call["id"], id=f"t{turn}"),
+            AIMessage(f"{turn}: {answered}", id=f"a{turn}"),
         ]
+    return talk
+
+
+def chat(length: int) -> list[BaseMessage]:
+    """Short questions, short answers: where counting is the least of the work."""
+    asked, answered = texts()["English, chat"], texts()["English, manual"]
+    return [
+        HumanMessage(f"{at}: {asked[at : at + 90]}", id=f"h{at}")
+        if at % 2 == 0
+        else AIMessage(f"{at}: {answered[at : at + 110]}", id=f"a{at}")
+        for at in range(length)
+    ]
+
+
+def reported(talk: list[BaseMessage]) -> list[BaseMessage]:
+    """The same, and every answer says what was read, 1,800 tokens of tools and system prompt included."""
+    read = 1_800
+    for message in talk:
+        size = _tokens(message)
+        if isinstance(message, AIMessage):
+            message.usage_metadata = UsageMetadata(
+                input_tokens=read + 3, output_tokens=size, total_tokens=read + 3 + size
+            )
+        read += size
     return talk

@@ -35,9 +35,14 @@ if TYPE_CHECKING:
     from langgraph_guard.nodes import report_of as report_of
     from langgraph_guard.policies.budget import Budget as Budget
     from langgraph_guard.policies.budget import Limit as Limit
+    from langgraph_guard.prices import LiteLLMPrices as LiteLLMPrices
     from langgraph_guard.prices import Price as Price
+    from langgraph_guard.prices import ToolPrice as ToolPrice
+    from langgraph_guard.prices import price_book as price_book
     from langgraph_guard.state import BudgetState as BudgetState
     from langgraph_guard.state import GuardState as GuardState
+    from langgraph_guard.tokens import TokenCounter as TokenCounter
+    from langgraph_guard.tokens import count_tokens as count_tokens
 
 _WHERE = {
     "Budget": "policies.budget",
@@ -52,12 +57,17 @@ _WHERE = {
     "GuardState": "state",
     "IdentityMissing": "errors",
     "Limit": "policies.budget",
+    "LiteLLMPrices": "prices",
     "MemoryBackend": "backends",
     "Price": "prices",
     "PriceUnknown": "errors",
+    "TokenCounter": "tokens",
+    "ToolPrice": "prices",
     "aguard_report": "nodes",
+    "count_tokens": "tokens",
     "fuse": "nodes",
     "guard_report": "nodes",
+    "price_book": "prices",
     "report_of": "nodes",
 }
 

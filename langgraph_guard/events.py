@@ -17,8 +17,18 @@ VERSION: Final = 1
 # Adding a name or an attribute is compatible; to rename or remove one, raise VERSION. Pinned by tests/test_events.py.
 SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
     "budget.verdict": ("guard", "route", "unit", "scope", "window", "limit", "spent", "reserved"),
-    "budget.reserved": ("guard", "reservation", "model", "provider", "usd", "tokens", "capped"),
-    "budget.settled": ("guard", "reservation", "model", "provider", "usd", "tokens", "outcome", "overrun"),
+    "budget.reserved": ("guard", "reservation", "model", "provider", "usd", "tokens", "capped", "price_version"),
+    "budget.settled": (
+        "guard",
+        "reservation",
+        "model",
+        "provider",
+        "usd",
+        "tokens",
+        "outcome",
+        "overrun",
+        "price_version",
+    ),
     "budget.released": ("guard", "reservation", "outcome"),
     "budget.denied": ("guard", "unit", "scope", "window", "limit", "spent", "reserved", "requested", "retry_after"),
     "budget.waited": ("guard", "unit", "scope", "window", "seconds"),

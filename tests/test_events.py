@@ -31,8 +31,18 @@ def test_the_schema_is_pinned() -> None:
     assert VERSION == 1
     assert dict(SCHEMA) == {
         "budget.verdict": ("guard", "route", "unit", "scope", "window", "limit", "spent", "reserved"),
-        "budget.reserved": ("guard", "reservation", "model", "provider", "usd", "tokens", "capped"),
-        "budget.settled": ("guard", "reservation", "model", "provider", "usd", "tokens", "outcome", "overrun"),
+        "budget.reserved": ("guard", "reservation", "model", "provider", "usd", "tokens", "capped", "price_version"),
+        "budget.settled": (
+            "guard",
+            "reservation",
+            "model",
+            "provider",
+            "usd",
+            "tokens",
+            "outcome",
+            "overrun",
+            "price_version",
+        ),
         "budget.released": ("guard", "reservation", "outcome"),
         "budget.denied": ("guard", "unit", "scope", "window", "limit", "spent", "reserved", "requested", "retry_after"),
         "budget.waited": ("guard", "unit", "scope", "window", "seconds"),

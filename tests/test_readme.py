@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,12 @@ def refuse(*args, **kwargs):
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 """
 
+WITHOUT_A_VOCABULARY = """
+from langgraph_guard.tokens import loading
+from langgraph_guard.tokens.encodings import ENCODINGS
+loading._missing.update((name, allowed) for name in ENCODINGS for allowed in (True, False))
+"""
+
 AND_ITS_TESTS = """
 for name, value in list(globals().items()):
     if name.startswith("test_"):
@@ -33,16 +42,34 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-def run(code: str) -> str:
+@dataclass(frozen=True)
+class Machine:
+    """A process of its own: code that runs first, its environment, and where."""
+
+    before: str = OFFLINE
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = ROOT
+
+
+@pytest.fixture(params=["with a vocabulary", "without"])
+def machine(request: pytest.FixtureRequest, vocabulary: Path) -> Machine:
+    """Figures in a text must not depend on what the reader's machine counts with."""
+    if request.param == "without":
+        return Machine(OFFLINE + WITHOUT_A_VOCABULARY)
+    return Machine(environment={"TIKTOKEN_CACHE_DIR": str(vocabulary)})
+
+
+def run(code: str, machine: Machine = Machine()) -> str:
     """What `code` prints in a process of its own, without a network. Its `test_` functions run too."""
     done = subprocess.run(
-        [sys.executable, "-c", OFFLINE + code + AND_ITS_TESTS],
+        [sys.executable, "-c", machine.before + code + AND_ITS_TESTS],
         capture_output=True,
         text=True,
         encoding="utf-8",
         check=False,
         timeout=60,
-        cwd=ROOT,
+        cwd=machine.folder,
+        env={**os.environ, **machine.environment},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -54,13 +81,24 @@ def test_each_example_runs_as_pasted(number: int) -> None:
     run(blocks("python")[number])
 
 
-def test_the_first_example_prints_what_stands_under_it() -> None:
+def test_the_first_example_prints_what_stands_under_it(machine: Machine) -> None:
     """Printed output that nobody checks is a promise that drifts."""
     example = re.search(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert example is not None
     code, printed = example.groups()
     assert code == blocks("python")[0]
-    assert run(code) == printed
+    assert run(code, machine) == printed
+
+
+def test_the_quickstart_prints_what_is_stored_in_it(machine: Machine) -> None:
+    """Most people read a notebook where it is shown, and do not run it."""
+    folder = ROOT / "notebooks"
+    cells = json.loads((folder / "00_quickstart.ipynb").read_text(encoding="utf-8"))["cells"]
+    stored = ["".join(each["text"]) for cell in cells for each in cell.get("outputs", ()) if "text" in each]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    before = f"{machine.before}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
+    drawn = {**machine.environment, "MPLBACKEND": "agg"}
+    assert run(code, Machine(before, drawn, folder)) == "".join(stored)
 
 
 def answers() -> Iterator[str]:
@@ -72,13 +110,14 @@ def answers() -> Iterator[str]:
 
 SETTING = """
 from typing import Annotated
-from langgraph_guard import Price, fuse
+from langgraph_guard import Price, TokenCounter, ToolPrice, count_tokens, fuse
 from langgraph_guard.state import sum_by_key
 
 backend, cheap, node = MemoryBackend(), llm, call_model
 team_budget = Budget([Limit("usd", 100, per="team")], scopes=["team"])
 team_check = BudgetCheckNode(team_budget, backend, name="team")
 question = {"messages": [("user", "Where is my order 4711?")]}
+messages, artifact = question["messages"], {"units": 7}
 
 def who(config):
     return {"team": "blue"}

@@ -18,9 +18,11 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 
 from langgraph_guard.errors import InvalidAmount
 from langgraph_guard.flow import arun, run, to_the_end
-from langgraph_guard.nodes.metering import Held, LedgerFlow, ModelRef, metering
+from langgraph_guard.nodes.held import Held, metering
+from langgraph_guard.nodes.metering import LedgerFlow
+from langgraph_guard.nodes.pricing import ModelRef
 from langgraph_guard.policies.calls import Call
-from langgraph_guard.policies.outcomes import outcome_of
+from langgraph_guard.policies.outcomes import Outcome, outcome_of
 from langgraph_guard.prices import Usage
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Attempt:
         self._input = input
         self._usage: Any = None
         self._metadata: dict[str, Any] = {}
+        self._ran: list[str] = []
 
     def __enter__(self) -> Attempt:
         try:
@@ -109,7 +112,7 @@ class Attempt:
         elif (outcome := outcome_of(error)) != "uncertain" and not self.retries.over:
             yield from self.meter.release(self.held, outcome)
         else:
-            yield from self.meter.settle(self.held, None, "uncertain")
+            yield from self.meter.settle(self.held, None, "uncertain", self._ran)
         self.closed = True
 
     def _settle(self) -> LedgerFlow:
@@ -118,7 +121,8 @@ class Attempt:
             return
         self.held.answered_by = answered_by(self._metadata, self.held.model)
         usage = read_usage(self._usage)
-        yield from self.meter.settle(self.held, usage, "unmeasured" if usage is None else "answered")
+        outcome: Outcome = "unmeasured" if usage is None else "answered"
+        yield from self.meter.settle(self.held, usage, outcome, self._ran)
         if not self.model.landing and ended_at_cap(self._metadata, usage, self.held.cap):
             self.meter.cut(self.held, usage, self.config)
 
@@ -132,13 +136,14 @@ class Attempt:
     def _call(self) -> Call:
         most = self.model.own_cap(self.kwargs)
         tools = self.kwargs.get("tools") or ()
-        read = self.meter.count(_messages(self._input), tools)
+        read = self.meter.size.to_hold(_messages(self._input), tools, model=self.held.model.name or None)
         least = min(most, max(self.model.min_output, self.model.thinks(self.kwargs) + 1))
         return Call(read, most, least, self.model.landing, self.model.choices(self.kwargs))
 
     def answer(self, message: AIMessage) -> AIMessage:
         self._usage = message.usage_metadata
         self._metadata = message.response_metadata
+        self._ran = self.meter.pricing.ran(message)
         return message
 
     def chunk(self, chunk: AIMessage) -> AIMessage:
@@ -146,6 +151,7 @@ class Attempt:
         if chunk.usage_metadata:
             self._usage = chunk.usage_metadata if self._usage is None else add_usage(self._usage, chunk.usage_metadata)
         self._metadata.update(chunk.response_metadata)
+        self._ran += self.meter.pricing.ran(chunk)
         self.finished = self.finished or getattr(chunk, "chunk_position", None) == "last"
         return chunk
 

@@ -16,20 +16,24 @@ from langgraph_guard.events import emit
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.callback import BudgetCallback
+from langgraph_guard.nodes.counting import prompt_size
 from langgraph_guard.nodes.guard import Guard, MessagesView, NodeFlow, Update, in_config, messages_of, path_map, read
 from langgraph_guard.nodes.identity import Identify
 from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.metering import usage as usage_of
 from langgraph_guard.nodes.model import MeteredModel, meter_model
+from langgraph_guard.nodes.pricing import Pricing
 from langgraph_guard.nodes.runs import Run
+from langgraph_guard.nodes.tools import ToolCalls
 from langgraph_guard.nodes.track import Tracker
 from langgraph_guard.nodes.turn import counters, passed
 from langgraph_guard.policies.budget import Budget, Limit, Standing, standing, tightest, used_up
 from langgraph_guard.policies.calls import MIN_OUTPUT, named_account
 from langgraph_guard.policies.ledger import Balance, Read
 from langgraph_guard.policies.turns import must_land
-from langgraph_guard.prices import Price, PriceBook, price_book
-from langgraph_guard.tokens import TokenCounter, estimate_tokens
+from langgraph_guard.prices import Price, PriceBook, ToolPrice, price_book
+from langgraph_guard.prices.tools import tool_prices as checked_tool_prices
+from langgraph_guard.tokens import PromptCounter
 
 P = ParamSpec("P")
 Input = TypeVar("Input")
@@ -50,8 +54,9 @@ class BudgetCheckNode(Guard):
 
     `backend`: where the ledger is; everyone on the same one shares the limits. `identity`: from a run's config to ids
     by scope (`{"user": "42"}`); by default the server's authenticated user, then the runtime context, then
-    `configurable`. `prices`: a table of `Price` by model, or a `PriceBook`; by default genai-prices. `count`: tokens
-    of a prompt.
+    `configurable`. `prices`: a table of `Price` by model, or a `PriceBook`; by default genai-prices. `tool_prices`: of
+    the tools that cost money, by name. `count`: tokens of a prompt, by default a `TokenCounter()`; a function of yours
+    is called as `count(messages, tools, model="gpt-4o")`, for a look at the state with `model=None`.
     Raises `ConfigError` for settings that cannot work together.
     """
 
@@ -66,15 +71,18 @@ class BudgetCheckNode(Guard):
         name: str = "budget",
         identity: Identify | None = None,
         prices: dict[str, Price] | PriceBook | None = None,
-        count: TokenCounter = estimate_tokens,
+        tool_prices: Mapping[str, ToolPrice] | None = None,
+        count: PromptCounter | None = None,
         messages_key: str = "messages",
     ) -> None:
         super().__init__(name, messages_key, BudgetView)
-        _check(budget, backend, identity, count)
+        _check(budget, backend, identity)
         self.budget = budget
-        self._meter = Meter(name, budget, backend, price_book(prices), count, identity, messages_key)
-        self._callback = BudgetCallback(self._meter)
-        self._tracker = Tracker(self._meter, self._callback)
+        pricing = Pricing(price_book(prices), checked_tool_prices(tool_prices), required=bool(budget.of(unit="usd")))
+        self._meter = Meter(name, budget, backend, pricing, prompt_size(count), identity, messages_key)
+        self._tools = ToolCalls(self._meter)
+        self._callback = BudgetCallback(self._meter, self._tools)
+        self._tracker = Tracker(self._meter, self._tools, self._callback)
 
     # The gate
 
@@ -131,6 +139,9 @@ class BudgetCheckNode(Guard):
         """`node`, watched: a denial inside becomes a verdict instead of an exception, usage goes to state, and models
         and tools in it that nobody wrapped are metered, without a cap (one call may pass the limit by its answer).
 
+        The tool calls that a model in it asks for are charged here, and not again where a tracked node or the callback
+        sees them run: in this run or, if the graph's state has `guard_asked`, in one that resumes.
+
         Takes sync and async functions and Runnables, and keeps their signature and annotations.
         """
         return self._tracker.wrap(node)
@@ -153,6 +164,8 @@ class BudgetCheckNode(Guard):
         run = meter.run_of(config) or Run(self, False, meter.now_ms())
         yield from meter.enter(run, config, state)
         turn = passed(run, state, config, self.messages_key, meter.now_ms())
+        self._tools.recall(run, read(state, "guard_asked"))
+        yield from self._tools.read(run, messages_of(state, self.messages_key) if run.unsettled else ())
         who = meter.who(config, run)
         limits = tuple(limit for limit in self.budget.limits if limit.in_ledger)
         counting = counters(who)
@@ -164,6 +177,8 @@ class BudgetCheckNode(Guard):
         usage = usage_of(counting, used, run.turn_ref)
         if usage != (read(state, "guard_usage") or {}):
             update["guard_usage"] = usage
+        if asked := self._tools.news(run):
+            update["guard_asked"] = asked
         return {**update, "guard_turn": turn}
 
     def _standings(self, turn: Mapping[str, Any], balances: Mapping[Limit, Balance]) -> list[Standing]:
@@ -189,7 +204,7 @@ class BudgetCheckNode(Guard):
     def _too_long(self, state: Any) -> Standing | None:
         """The per-call limit that the messages alone would pass, so that they need not reach the model."""
         for limit in self.budget.of(unit="tokens", per="call"):
-            read_tokens = self._meter.count(messages_of(state, self.messages_key))
+            read_tokens = self._meter.size.to_read(messages_of(state, self.messages_key))
             if read_tokens > limit.amount:
                 return Standing(limit, limit.amount, read_tokens)
         return None
@@ -210,13 +225,11 @@ class BudgetCheckNode(Guard):
             )
 
 
-def _check(budget: object, backend: object, identity: object, count: object) -> None:
+def _check(budget: object, backend: object, identity: object) -> None:
     if not isinstance(budget, Budget):
         raise ConfigError("budget", f"must be a Budget, is a {type(budget).__name__}")
     if not isinstance(backend, Backend):
         raise ConfigError("backend", f"must be a backend such as MemoryBackend(), is a {type(backend).__name__}")
-    if not callable(count):
-        raise ConfigError("count", f"must be callable, is a {type(count).__name__}")
     if identity is not None and not callable(identity):
         raise ConfigError("identity", f"must be callable, is a {type(identity).__name__}")
     if budget.of(per="tenant") and not backend.tenant:

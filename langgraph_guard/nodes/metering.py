@@ -7,24 +7,23 @@ talk to the ledger alone; who makes the call, and how, is the faces' business.
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Generator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
-from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_guard.backends.protocols import Backend
-from langgraph_guard.errors import BudgetExceeded, GuardRuntimeError, PriceUnknown
+from langgraph_guard.errors import BudgetExceeded, GuardRuntimeError
 from langgraph_guard.events import emit, listening
+from langgraph_guard.nodes.counting import PromptSize
+from langgraph_guard.nodes.held import Held, Scope, scopes
 from langgraph_guard.nodes.identity import Identify, checked, identify
+from langgraph_guard.nodes.pricing import Pricing
 from langgraph_guard.nodes.runs import Run, Runs
 from langgraph_guard.nodes.turn import counters, enter, peek
 from langgraph_guard.policies.budget import Budget, Identity, nap
-from langgraph_guard.policies.calls import Ask, Call, denial, plan, plan_tool_calls
+from langgraph_guard.policies.calls import Ask, Call, denial, plan
 from langgraph_guard.policies.ledger import (
     TURN,
     Account,
@@ -41,9 +40,7 @@ from langgraph_guard.policies.ledger import (
     Wait,
 )
 from langgraph_guard.policies.outcomes import Outcome
-from langgraph_guard.prices import PriceBook, Rates, Usage
-from langgraph_guard.prices.rates import BASES
-from langgraph_guard.tokens import TokenCounter
+from langgraph_guard.prices import Usage
 
 _log = logging.getLogger(__name__)
 
@@ -51,53 +48,6 @@ LedgerFlow = Generator[Sequence[Command], list[Reply], Any]
 
 IN_A_GRAPH: Final = ("call", "turn", "session", "tenant", "global")
 """Scopes that need no identity callable: the rest is who somebody is."""
-
-
-@dataclass(slots=True)
-class Scope:
-    """What happened to a budget within one tracked node."""
-
-    metered: bool = False
-    denied: BudgetExceeded | None = None
-    opened: dict[UUID, Held] = field(default_factory=dict)
-    """Calls that a callback reserved for and that have not ended, by LangChain's id of the call."""
-
-    @property
-    def latched(self) -> BudgetExceeded | None:
-        """The denial that stands although the node went on; a call that was too long may be sent again, shorter."""
-        return None if self.denied is not None and self.denied.scope == "call" else self.denied
-
-
-metering: ContextVar[frozenset[Meter]] = ContextVar("langgraph_guard_metering", default=frozenset())
-"""The budgets that hold a reservation for the model call that is being made: inner meters of theirs abstain."""
-
-scopes: ContextVar[Mapping[Meter, Scope]] = ContextVar("langgraph_guard_scopes", default={})  # noqa: B039 - never mutated
-"""The tracked nodes around the current call, by budget."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRef:
-    """Which model, as the price book asks for it."""
-
-    name: str
-    provider: str | None = None
-    tier: str | None = None
-
-
-@dataclass(slots=True)
-class Held:
-    """A reservation under way. `cap` is the output limit to send; `timeout` the seconds that are left."""
-
-    id: str
-    model: ModelRef
-    ask: Ask | None = None
-    granted: tuple[int, ...] = ()
-    cap: int | None = None
-    short: int | None = None
-    """The place of the charge that lowered the cap; `None` when the call got all that it asked for."""
-    timeout: float | None = None
-    asked_at: float = 0.0
-    answered_by: ModelRef | None = None
 
 
 class Meter:
@@ -108,8 +58,8 @@ class Meter:
         name: str,
         budget: Budget,
         backend: Backend,
-        prices: PriceBook,
-        count: TokenCounter,
+        pricing: Pricing,
+        size: PromptSize,
         who: Identify | None,
         messages_key: str,
     ) -> None:
@@ -117,11 +67,10 @@ class Meter:
         self.messages_key = messages_key
         self.budget = budget
         self.backend = backend
-        self.prices = prices
-        self.count = count
+        self.pricing = pricing
+        self.size = size
         self.has_landing = False
-        self.has_usd_limit = bool(budget.of(unit="usd"))
-        self.limits_output = self.has_usd_limit or bool(budget.of(unit="tokens"))
+        self.limits_output = bool(budget.of(unit="usd") or budget.of(unit="tokens"))
         self._identify = who
         self._people = tuple({x.per: None for x in budget.limits if x.per not in IN_A_GRAPH})
         self._runs = Runs()
@@ -141,14 +90,7 @@ class Meter:
     def _named(self, config: RunnableConfig) -> dict[str, str]:
         return {**identify(config, ()), **checked(self._identify(config) if self._identify else {})}
 
-    # What a call may cost
-
-    def rates(self, model: ModelRef, at: float) -> Rates | None:
-        """Prices of `model`. Raises `PriceUnknown` when there are none and a usd limit needs them."""
-        rates = self.prices.rates(model.name, model.provider, tier=model.tier, at=at)
-        if rates is None and self.has_usd_limit:
-            raise PriceUnknown(model.name or "(unnamed)", model.provider)
-        return rates
+    # How long a call may take
 
     def check_time(self, config: RunnableConfig, landing: bool, cause: BaseException) -> None:
         """Raise `BudgetExceeded` from `cause` when the turn's seconds are used up."""
@@ -193,51 +135,46 @@ class Meter:
         yield from self.enter(run, config)
         try:
             held.asked_at = self.backend.clock.now()
-            rates = self.rates(held.model, held.asked_at)
+            rates = self.pricing.rates(held.model, held.asked_at)
+            held.priced = rates is not None
             who = self.who(config, run)
             self._timeout(run, call.landing)
-            held.ask = plan(self.budget, who, call, rates.worst if rates else None, aside=self.has_landing)
-            granted = yield from self._reserve(held, run)
+            held.ask = plan(self.budget, who, call, self.pricing.worst(rates), aside=self.has_landing)
+            granted = yield from self.reserve(held, run)
         except BudgetExceeded as error:
             held.ask = None  # Nothing was written, so there is nothing to close.
             self.deny(error, run, latch=error.scope != "call" and not call.landing)
             raise
         held.timeout = self._timeout(run, call.landing)
-        held.granted = granted.amounts
         held.cap, held.short = held.ask.output_cap(granted)
         self.scope().metered = True
-        if listening():
-            self._say_reserved(held, granted)
+        self.say_reserved(held)
 
-    def tool_calls(self, number: int, config: RunnableConfig) -> LedgerFlow:
-        """Charge `number` tool calls. Raises `BudgetExceeded` when there is no room for all of them."""
-        run = self.run_of(config)
-        yield from self.enter(run, config)
-        held = Held(uuid.uuid4().hex, ModelRef(""), plan_tool_calls(self.budget, self.who(config, run), number))
-        try:
-            yield from self._reserve(held, run)
-        except BudgetExceeded as error:
-            self.deny(error, run)
-            raise
-        yield [Settle(held.id)]
-        self.scope().metered = True
-
-    def settle(self, held: Held, usage: Usage | None, outcome: Outcome) -> LedgerFlow:
-        """Close `held` with what it cost; with the whole reservation when `usage` is unknown."""
-        model = held.answered_by or held.model
+    def settle(self, held: Held, usage: Usage | None, outcome: Outcome, ran: Iterable[str] = ()) -> LedgerFlow:
+        """Close `held` with what it cost; with the whole reservation when `usage` is unknown. `ran`: names of the tools
+        that the provider ran on the way, which are on its invoice too."""
         actual = {} if usage is None else self._actual(held, usage)
+        if tools := self.pricing.of_tools(ran):
+            actual["usd"] = actual.get("usd", held.of("usd") or 0) + tools
+        yield from self.close(held, actual, outcome)
+
+    def close(self, held: Held, actual: Mapping[str, int], outcome: Outcome) -> LedgerFlow:
+        """Settle `held` at `actual`; at what was reserved of the units that are not in it."""
         closed = yield from self._closing([Settle(held.id, actual)])
-        emit(
-            "budget.settled",
-            guard=self.name,
-            reservation=held.id,
-            model=model.name,
-            provider=model.provider,
-            usd=actual.get("usd"),
-            tokens=actual.get("tokens"),
-            outcome=outcome,
-            overrun=dict(closed.overrun) if closed else {},
-        )
+        if listening():
+            model = held.answered_by or held.model
+            emit(
+                "budget.settled",
+                guard=self.name,
+                reservation=held.id,
+                model=model.name,
+                provider=model.provider,
+                usd=actual.get("usd"),
+                tokens=actual.get("tokens"),
+                outcome=outcome,
+                overrun=dict(closed.overrun) if closed else {},
+                price_version=self._price_version(held),
+            )
 
     def cut(self, held: Held, usage: Usage | None, config: RunnableConfig) -> None:
         """Note that the budget cut an answer short: it ended at a cap that was lowered for want of room."""
@@ -262,11 +199,14 @@ class Meter:
         (balances,) = yield [Read(accounts)]
         return usage(accounts, cast(tuple[Balance, ...], balances), turn)
 
-    def _reserve(self, held: Held, run: Run | None) -> Generator[Sequence[Command], list[Reply], Granted]:
+    def reserve(self, held: Held, run: Run | None) -> Generator[Sequence[Command], list[Reply], Granted]:
+        """Hold what `held` asks for, or raise `BudgetExceeded`."""
         assert held.ask is not None
         turn = run.turn_ref[0] if run else ""
         reserve = Reserve(held.id, held.ask.charges, self.budget.lease, self.budget.orphans, turn or None)
-        return (yield from self.queue(reserve, held.ask))
+        granted = yield from self.queue(reserve, held.ask)
+        held.granted = granted.amounts
+        return granted
 
     def queue(self, reserve: Reserve, ask: Ask) -> Generator[Sequence[Command], list[Reply], Granted]:
         """Reserve, waiting for room as long as the limit in the way allows."""
@@ -297,18 +237,11 @@ class Meter:
     # Parts
 
     def _actual(self, held: Held, usage: Usage) -> dict[str, int]:
-        rates = self._answer_rates(held, usage)
+        models = [model for model in (held.answered_by, held.model) if model]
+        rates = self.pricing.of_answer(models, usage, held.asked_at)
+        held.priced = rates is not None
         actual = {"tokens": usage.total_tokens, "model_calls": 1}
         return {**actual, "usd": rates.cost(usage)} if rates else actual
-
-    def _answer_rates(self, held: Held, usage: Usage) -> Rates | None:
-        """Prices of the model that answered, or of the one that was asked, as they were when it was asked.
-
-        The user's own price of either comes before a list's, and what is assumed for an unknown model comes last.
-        """
-        models = [model for model in (held.answered_by, held.model) if model]
-        asked = (self.prices.rates(m.name, m.provider, tier=usage.tier or m.tier, at=held.asked_at) for m in models)
-        return min(filter(None, asked), key=lambda rates: BASES.index(rates.basis), default=None)
 
     def deny(self, error: BudgetExceeded, run: Run | None, *, latch: bool = True) -> BudgetExceeded:
         """Note a denial: in its turn, for the rest of the run, for the node around it, and for who listens."""
@@ -338,19 +271,22 @@ class Meter:
     def scope(self) -> Scope:
         return scopes.get().get(self) or Scope()
 
-    def _say_reserved(self, held: Held, granted: Granted) -> None:
-        assert held.ask is not None
-        by_unit = {c.account.unit: a for c, a in zip(held.ask.charges, granted.amounts, strict=True)}
-        emit(
-            "budget.reserved",
-            guard=self.name,
-            reservation=held.id,
-            model=held.model.name,
-            provider=held.model.provider,
-            usd=by_unit.get("usd"),
-            tokens=by_unit.get("tokens"),
-            capped=held.short is not None,
-        )
+    def say_reserved(self, held: Held) -> None:
+        if listening():
+            emit(
+                "budget.reserved",
+                guard=self.name,
+                reservation=held.id,
+                model=held.model.name,
+                provider=held.model.provider,
+                usd=held.of("usd"),
+                tokens=held.of("tokens"),
+                capped=held.short is not None,
+                price_version=self._price_version(held),
+            )
+
+    def _price_version(self, held: Held) -> str | None:
+        return self.pricing.version if held.priced else None
 
 
 def usage(accounts: Sequence[Account], balances: Sequence[Balance], turn: tuple[str, int]) -> dict[str, Any]:

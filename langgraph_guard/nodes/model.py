@@ -23,7 +23,9 @@ from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes.around import replace_models
 from langgraph_guard.nodes.attempt import Attempt
 from langgraph_guard.nodes.clients import taken_over
-from langgraph_guard.nodes.metering import Meter, ModelRef, metering
+from langgraph_guard.nodes.held import metering
+from langgraph_guard.nodes.metering import Meter
+from langgraph_guard.nodes.pricing import ModelRef
 from langgraph_guard.nodes.retries import Retries
 from langgraph_guard.policies.calls import DEFAULT_MAX_OUTPUT
 
@@ -200,7 +202,7 @@ def meter_model(
         wrapped = MeteredModel(once, meter, landing=landing, min_output=min_output, retries=max(retries, more))
         asked = model_ref(wrapped.llm, {})
         if asked.name:
-            meter.rates(asked, meter.backend.clock.now())
+            meter.pricing.rates(asked, meter.backend.clock.now())
         return wrapped
 
     return replace_models(model, metered, MeteredModel)

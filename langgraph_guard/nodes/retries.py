@@ -7,7 +7,7 @@ import random
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
-from langgraph_guard.nodes.metering import Held
+from langgraph_guard.nodes.held import Held
 from langgraph_guard.policies.ledger import Command, Reply, Wait
 from langgraph_guard.policies.retries import pause_before
 

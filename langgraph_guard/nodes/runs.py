@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from langgraph_guard.errors import BudgetExceeded
+
+if TYPE_CHECKING:
+    from langgraph_guard.nodes.tools import ToolBatch
 
 # LangGraph puts these into the config of every task. They are not public names; tests/nodes/test_runs.py holds them.
 RUNTIME: Final = "__pregel_runtime"
@@ -37,6 +41,15 @@ class Run:
 
     asked_for: set[str] = field(default_factory=set)
     """Ids of the tool calls that were counted where a tracked model asked for them, and not where they are made."""
+
+    unsettled: dict[Hashable, ToolBatch] = field(default_factory=dict)
+    """Those of them that are priced by the unit, and of which nobody knows yet what they used."""
+
+    batches: dict[str, ToolBatch] = field(default_factory=dict)
+    """What they were reserved with, by the reservation's id: in this run, or in one before it that was interrupted."""
+
+    unsaid: dict[str, ToolBatch] = field(default_factory=dict)
+    """Those of which the state does not have all yet."""
 
     @property
     def turn_ref(self) -> tuple[str, int]:

@@ -18,8 +18,10 @@ from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.callback import BudgetCallback, tracking
 from langgraph_guard.nodes.guard import Update, declare, input_schema_of, messages_of, open_calls, read
-from langgraph_guard.nodes.metering import Meter, Scope, scopes
+from langgraph_guard.nodes.held import Scope, scopes
+from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.runs import Run
+from langgraph_guard.nodes.tools import ToolCall, ToolCalls
 from langgraph_guard.nodes.turn import keeps, peek
 
 CALL: Final = object()
@@ -31,8 +33,9 @@ TrackFlow = Generator[Sequence[Any], list[Any], Any]
 class Tracker:
     """Wraps nodes for one budget."""
 
-    def __init__(self, meter: Meter, callback: BudgetCallback) -> None:
+    def __init__(self, meter: Meter, tools: ToolCalls, callback: BudgetCallback) -> None:
         self._meter = meter
+        self._tools = tools
         self._callback = callback
 
     def wrap(self, node: Any) -> Any:
@@ -77,13 +80,19 @@ class Tracker:
     def _track(self, config: RunnableConfig) -> TrackFlow:
         around = self._meter.run_of(config)
         yield from self._meter.enter(around, config)
+        if around is not None:
+            key = self._meter.messages_key
+            seen = peek(config, "guard_asked", key)
+            self._tools.recall(around, seen.get("guard_asked"))
+            yield from self._tools.read(around, messages_of(seen, key) if around.unsettled else ())
         scope = Scope()
         with self._watching(scope):
             try:
                 (result,) = yield [CALL]
-            except GraphBubbleUp:
-                raise
             except GeneratorExit:
+                raise
+            except GraphBubbleUp:
+                yield from self._close_left_open(scope, run_again=True)
                 raise
             except BaseException as error:
                 yield from self._close_left_open(scope)
@@ -97,9 +106,9 @@ class Tracker:
         update = yield from self._update(scope, config, around)
         return with_update(result, update)
 
-    def _close_left_open(self, scope: Scope) -> TrackFlow:
+    def _close_left_open(self, scope: Scope, *, run_again: bool = False) -> TrackFlow:
         for run_id in list(scope.opened):
-            yield from self._callback.left_open(run_id)
+            yield from self._callback.left_open(run_id, runs_again=run_again)
 
     @contextmanager
     def _watching(self, scope: Scope) -> Iterator[None]:
@@ -118,17 +127,16 @@ class Tracker:
         wanted = [call for call in wanted if call["id"] not in _answered(result, key)]
         if not wanted:
             return
-        if around is not None:
-            around.asked_for.update(call["id"] for call in wanted)
         with suppress(BudgetExceeded):  # It is noted as the node's denial.
-            yield from self._meter.tool_calls(len(wanted), config)
+            yield from self._tools.ask([ToolCall(call["id"], call["name"]) for call in wanted], config, around)
 
     def _update(self, scope: Scope, config: RunnableConfig, around: Run | None) -> TrackFlow:
-        if not scope.metered and scope.denied is None:
+        asked = self._tools.news(around)
+        if not scope.metered and scope.denied is None and not asked:
             return {}
         id, seq = around.turn_ref if around else ("", 0)
         now_ms = self._meter.now_ms()
-        update: Update = {}
+        update: Update = {"guard_asked": asked} if asked else {}
         if around is not None and around.turn is not None:
             update["guard_turn"] = {**around.turn, "active_ms": around.active_ms(now_ms)}
             update["guard_usage"] = yield from self._meter.spent(config, (id, seq))

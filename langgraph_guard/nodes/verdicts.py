@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from langgraph_guard.errors import BudgetExceeded
 from langgraph_guard.nodes.guard import Update, opener, read
+from langgraph_guard.nodes.ids import growing_id
 from langgraph_guard.policies.budget import STATUS, Standing
 
 
@@ -73,7 +73,7 @@ def update(state: Any, guard: str, verdict: Verdict, turn: tuple[str, int], now_
 def decide(guard: str, verdict: Verdict, turn: str, seq: int, now_ms: int) -> dict[str, Any]:
     """`verdict` as a record that can be kept, merged and read by people."""
     return {
-        "id": uuid.uuid4().hex,
+        "id": growing_id(),
         "guard": guard,
         "route": verdict.route,
         "reason": verdict.reason,

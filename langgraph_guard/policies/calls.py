@@ -94,10 +94,14 @@ def plan(budget: Budget, who: Identity, call: Call, cost: Cost | None, *, aside:
     return Ask(call, cost, charges, tuple(wanted.values()))
 
 
-def plan_tool_calls(budget: Budget, who: Identity, number: int) -> Ask:
-    """What `number` tool calls ask of the ledger: room for all, or for none."""
-    wanted = _accounts(budget, who, ("tool_calls",))
-    charges = tuple(Charge(on, number, limit.amount if limit else None) for on, limit in wanted.items())
+def plan_tool_calls(budget: Budget, who: Identity, number: int, usd: int = 0, *, aside: bool = False) -> Ask:
+    """What `number` tool calls that cost `usd` micro-USD at most ask of the ledger: room for all, or for none."""
+    amounts = {"tool_calls": number, **({"usd": usd} if usd else {})}
+    wanted = _accounts(budget, who, tuple(amounts))
+    charges = tuple(
+        Charge(on, amounts[on.unit], budget.ceiling(limit, aside=aside) if limit else None)
+        for on, limit in wanted.items()
+    )
     return Ask(Call(0, 0, 0), None, charges, tuple(wanted.values()))
 
 

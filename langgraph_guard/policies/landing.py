@@ -24,10 +24,11 @@ def reason_of(halt: Mapping[str, Any]) -> str:
         return f"{halt['reason']}: the run came near the graph's recursion limit"
     if not unit:
         return f"{halt.get('reason') or 'stopped'}: {halt.get('guard', 'a guard')} said {halt.get('route', 'stop')}"
-    period = f" in this {window}" if window else ""
-    figures = f"{show(unit, halt['spent'])} of {show(unit, halt['limit'])} used per {scope}{period}"
+    whose = "by everybody" if scope == "global" else f"per {scope}"
+    period = f" {_now(window)}" if window else ""
+    figures = f"{show(unit, halt['spent'])} of {show(unit, halt['limit'])} used {whose}{period}"
     kept = f", {show(unit, halt['aside'])} kept for this answer" if halt.get("aside") else ""
-    more = f", {show(unit, halt['requested'])} more needed" if halt.get("requested") else ""
+    more = f", {show(unit, _about(halt['requested']))} more needed" if halt.get("requested") else ""
     return f"{halt['reason']}: {figures}{kept}{more}"
 
 
@@ -38,7 +39,12 @@ def how_to_continue(halt: Mapping[str, Any]) -> str:
         return _NEXT.get(scope, "Ask for the limit to be raised.")
     if (seconds := halt.get("retry_after")) is not None:
         return f"There is room again in {_span(seconds)}."
-    return f"There is room again when this {window} ends (UTC)."
+    return f"There is room again when {_now(window)} is over (UTC)."
+
+
+def _now(window: str) -> str:
+    """The period that is running, as people say it."""
+    return "today" if window == "day" else f"this {window}"
 
 
 def clip(text: str, most: int) -> str:
@@ -46,8 +52,15 @@ def clip(text: str, most: int) -> str:
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"
 
 
+def _about(amount: int) -> int:
+    """`amount`, rounded up to two digits: what a call may need is an estimate, and should read like one."""
+    step: int = 10 ** max(0, len(str(amount)) - 2)
+    return -(-amount // step) * step
+
+
 def _span(seconds: float) -> str:
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * length:
             return f"about {round(seconds / length)} {unit}s"
-    return f"{max(1, round(seconds))} seconds"
+    whole = max(1, round(seconds))
+    return f"{whole} second{'s' if whole > 1 else ''}"

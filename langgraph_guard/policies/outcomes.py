@@ -7,6 +7,7 @@
 | an answer without usage, or with broken figures | settle at the reservation       |
 | never sent: no route, refused, no connection    | release                         |
 | refused by the provider (HTTP 4xx)              | release                         |
+| a tool that waits for a person and runs again   | release                         |
 | time-out, 5xx, cut stream, cancelled, unknown   | settle at the reservation       |
 | the worker died                                 | charged when its lease ends     |
 """
@@ -18,7 +19,7 @@ from typing import Final, Literal
 
 from langgraph_guard.errors import GuardRuntimeError
 
-Outcome = Literal["answered", "cached", "unmeasured", "not_sent", "refused", "uncertain"]
+Outcome = Literal["answered", "cached", "unmeasured", "not_sent", "refused", "uncertain", "interrupted"]
 
 # By name, so that no client library is imported to ask. Each is raised before a request leaves the machine.
 NOT_SENT: Final = frozenset(

@@ -1,6 +1,6 @@
 """What travels in the graph: the keys that guards keep in a thread's state, and reducers that make them hold.
 
-records     the values: a turn, what was spent, a verdict, a decision
+records     the values: a turn, what was spent, tool calls that are charged, a verdict, a decision
 keys        `BudgetState` and `GuardState`: the keys, each with its reducer
 reducers    how the pack's own keys merge
 generic     reducers for keys of your own: `Annotated[dict, sum_by_key]`, `Annotated[list, last(100)]`, …
@@ -22,19 +22,23 @@ from langgraph_guard.state.generic import (
     union_by_key,
 )
 from langgraph_guard.state.keys import REDUCERS, BudgetState, GuardState
-from langgraph_guard.state.records import Decision, Spent, Turn, Verdict
+from langgraph_guard.state.records import Asked, Decision, Spent, Turn, Verdict
 from langgraph_guard.state.reducers import (
+    KEPT_ASKED,
     KEPT_DECISIONS,
     append_decisions,
     first_halt,
     latest_turn,
+    merge_asked,
     merge_usage,
     merge_verdicts,
 )
 
 __all__ = [
+    "KEPT_ASKED",
     "KEPT_DECISIONS",
     "REDUCERS",
+    "Asked",
     "BudgetState",
     "Decision",
     "GuardState",
@@ -49,6 +53,7 @@ __all__ = [
     "last_by_id",
     "latest_turn",
     "max_by_key",
+    "merge_asked",
     "merge_usage",
     "merge_verdicts",
     "monotone_labels",

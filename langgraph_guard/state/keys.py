@@ -7,8 +7,15 @@ from typing import Annotated, Any, Final
 
 from typing_extensions import TypedDict, get_type_hints
 
-from langgraph_guard.state.records import Decision, Spent, Turn, Verdict
-from langgraph_guard.state.reducers import append_decisions, first_halt, latest_turn, merge_usage, merge_verdicts
+from langgraph_guard.state.records import Asked, Decision, Spent, Turn, Verdict
+from langgraph_guard.state.reducers import (
+    append_decisions,
+    first_halt,
+    latest_turn,
+    merge_asked,
+    merge_usage,
+    merge_verdicts,
+)
 
 
 class BudgetState(TypedDict, total=False):
@@ -19,6 +26,7 @@ class BudgetState(TypedDict, total=False):
 
     guard_turn: Annotated[Turn, latest_turn]
     guard_usage: Annotated[Spent, merge_usage]
+    guard_asked: Annotated[list[Asked], merge_asked]  # tool calls that are charged, in the batches of their answers
     guard_verdicts: Annotated[dict[str, Verdict], merge_verdicts]  # by the guard's name
     guard_decisions: Annotated[list[Decision], append_decisions]  # warnings and refusals, oldest first
     guard_halt: Annotated[Decision, first_halt]  # what stopped the turn

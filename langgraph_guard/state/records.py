@@ -30,6 +30,16 @@ class Spent(TypedDict, total=False):
     turn_seq: int
 
 
+class Asked(TypedDict, total=False):
+    """Tool calls that were charged together when a model asked for them, so that nobody charges them where they run."""
+
+    id: str  # of the reservation
+    guard: str
+    calls: dict[str, str]  # each call's tool, by the id of the call
+    open: bool  # whether what their units cost is still to be settled
+    at: int
+
+
 class Verdict(TypedDict, total=False):
     """What a guard says of the run as it stands. `route` is the word that its conditional edges follow."""
 

@@ -16,6 +16,9 @@ from langgraph_guard.state.order import larger, order
 KEPT_DECISIONS: Final = 50
 """Decisions that stay in state, newest first to stay. The full trail is what `events` says."""
 
+KEPT_ASKED: Final = 16
+"""Batches of tool calls that are known to be charged. A call of an older one, if it runs yet, is charged again."""
+
 Record = Mapping[str, Any]
 
 
@@ -51,19 +54,23 @@ def merge_verdicts(a: Record | None, b: Record | None) -> dict[str, Any]:
 
 
 def append_decisions(a: Sequence[Record] | None, b: Sequence[Record] | None) -> list[Record]:
-    """Both lists as one, ordered by (`at`, `id`): each decision once, and the newest `KEPT_DECISIONS` of them.
+    """Both lists as one, ordered by (`at`, `turn_seq`, `id`): each decision once, and the newest `KEPT_DECISIONS`.
 
     Of two records with the same id the later one stays, and between equally late ones the larger text.
     """
-    by_id: dict[str, Record] = {}
-    for decision in (*(a or ()), *(b or ())):
-        id = decision.get("id") or order(decision)[1]
-        by_id[id] = max(by_id.get(id, decision), decision, key=_when)
-    return sorted(by_id.values(), key=_when)[-KEPT_DECISIONS:]
+    return _newest(a, b, _when)[-KEPT_DECISIONS:]
+
+
+def merge_asked(a: Sequence[Record] | None, b: Sequence[Record] | None) -> list[Record]:
+    """Both lists as one, by (`at`, `id`): each batch once, settled if either says so, the newest `KEPT_ASKED`."""
+    return _newest(a, b, _asked)[-KEPT_ASKED:]
 
 
 def first_halt(a: Record | None, b: Record | None) -> dict[str, Any]:
-    """What stopped the latest turn: of its halts the earliest by (`at`, `id`). A later turn's halt replaces it."""
+    """What stopped the latest turn: of its halts the earliest by (`at`, `id`). A later turn's halt replaces it.
+
+    The ids of the pack's decisions grow: those of a millisecond stay in the order in which they were made.
+    """
     a, b = dict(a or {}), dict(b or {})
     if not a or not b:
         return a or b
@@ -84,8 +91,21 @@ def _stopped(halt: Record) -> tuple[int, str]:
     return halt.get("turn_seq") or 0, halt.get("turn") or ""
 
 
-def _when(decision: Record) -> tuple[int, str, tuple[float, str]]:
-    return decision.get("at") or 0, decision.get("id") or "", order(decision)
+def _when(decision: Record) -> tuple[Any, ...]:
+    return decision.get("at") or 0, decision.get("turn_seq") or 0, decision.get("id") or "", order(decision)
+
+
+def _asked(batch: Record) -> tuple[Any, ...]:
+    return batch.get("at") or 0, batch.get("id") or "", not batch.get("open"), order(batch)
+
+
+def _newest(a: Sequence[Record] | None, b: Sequence[Record] | None, key: Callable[[Record], Any]) -> list[Record]:
+    """Records of both lists by their ids, in the order of `key`; of two with the same id the later one."""
+    by_id: dict[str, Record] = {}
+    for record in (*(a or ()), *(b or ())):
+        id = record.get("id") or order(record)[1]
+        by_id[id] = max(by_id.get(id, record), record, key=key)
+    return sorted(by_id.values(), key=key)
 
 
 def _bounded(turn: Record | None) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """How big it is: counting tokens before the provider does, offline."""
 
-from langgraph_guard.tokens.counter import PromptCounter, TokenEstimate, count_tokens
-from langgraph_guard.tokens.estimate import TokenCounter, estimate_tokens
+from langgraph_guard.tokens.counter import PromptCounter, TokenCounter, TokenEstimate, count_tokens
 from langgraph_guard.tokens.loading import look_again
 
-__all__ = ["PromptCounter", "TokenCounter", "TokenEstimate", "count_tokens", "estimate_tokens", "look_again"]
+__all__ = ["PromptCounter", "TokenCounter", "TokenEstimate", "count_tokens", "look_again"]

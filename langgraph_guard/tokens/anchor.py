@@ -10,8 +10,9 @@ for the first time (after a restart, or from a model that nobody counts for) is 
 visible prompt can be plus `HIDDEN`: that is what an answer looks like that was kept while the history before it was
 summarised away. From then on it stands only behind the same messages.
 
-Not believed is a report of another model and, for a prompt that is about to be sent, one of less than a quarter of what
-is counted here: gateways leave cached tokens out. (Who looks at a state may see more than the model that reads of it.)
+Not believed is a report of another model, and one of less than a quarter of what is counted here: gateways leave cached
+tokens out. Who looks at a state may see more than the model that read of it, so a look compares with what was read for
+certain: all of it if just that prompt was sent, and otherwise the message that was answered.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from langgraph_guard.tokens.fingerprint import fingerprint
 from langgraph_guard.tokens.history import History
 from langgraph_guard.tokens.models import differ, family_of
 from langgraph_guard.tokens.recent import Recent
-from langgraph_guard.tokens.tally import Tally
+from langgraph_guard.tokens.tally import NOTHING, Tally
 
 HIDDEN: Final = 32_000
 """Tokens of system prompt and tools that a first report may contain without our having seen them."""
@@ -53,7 +54,7 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What a count is of. `fixed` is what stands around the messages: system messages and tools. `sent_to` is the model
-    that is about to read exactly this, `None` for a look at a state."""
+    that is about to read exactly this, "" when it has no name, `None` for a look at a state."""
 
     messages: Sequence[Any]
     history: History
@@ -71,10 +72,10 @@ class Asked:
 
     def and_again(self, other: Asked) -> Asked:
         """Looks say less than a call. Of two calls with the same messages, nobody knows whose answer it will be."""
-        if self.sent_to and other.sent_to:
+        if self.sent_to is not None and other.sent_to is not None:
             return Asked(other.sent_to, min(self.fixed, other.fixed))
-        if self.sent_to or other.sent_to:
-            return self if self.sent_to else other
+        if self.sent_to is not None or other.sent_to is not None:
+            return other if self.sent_to is None else self
         return Asked(None, max(self.fixed, other.fixed))
 
 
@@ -109,9 +110,11 @@ class Anchors:
             message = prompt.messages[at]
             report = report_of(message, prompt.model) if isinstance(message, AIMessage) else None
             asked = self._asked.get(history.chain[at])
-            if report is None or not _fits(report, asked, history.sums[at], prompt):
+            if report is None or not _of_the_model(report, asked, prompt):
                 continue
             visible = history.sums[at].plus(prompt.fixed)
+            if report.read * TOO_FEW < _surely_read(prompt, at, visible, asked).tokens:
+                continue
             if self._stands(message, report, history.chain[at], visible, known=asked is not None):
                 return Anchor(at, report, asked.fixed if asked else None)
         return None
@@ -126,9 +129,15 @@ class Anchors:
         return first == before
 
 
-def _fits(report: Report, asked: Asked | None, visible: Tally, prompt: Prompt) -> bool:
-    if prompt.sent_to and report.read * TOO_FEW < visible.tokens:
-        return False
+def _surely_read(prompt: Prompt, at: int, visible: Tally, asked: Asked | None) -> Tally:
+    """What the answer at `at` was to, at the least."""
+    if prompt.sent_to is not None or (asked is not None and asked.sent_to is not None):
+        return visible
+    sums = prompt.history.sums
+    return sums[at].minus(sums[at - 1]) if at else NOTHING
+
+
+def _of_the_model(report: Report, asked: Asked | None, prompt: Prompt) -> bool:
     if asked is not None and asked.sent_to and prompt.model:
         return asked.sent_to == prompt.model  # Gateways answer in others' names; which model was asked is certain.
     return not differ(prompt.model, report.model)
@@ -138,22 +147,22 @@ def report_of(message: AIMessage, model: str | None) -> Report | None:
     """The usage of an answer, or `None` when there is none that can be."""
     usage: dict[str, Any] = dict(message.usage_metadata or {})
     read, written = _figure(usage.get("input_tokens")), _figure(usage.get("output_tokens"))
-    if not read:
+    if not read or written is None:
         return None
     forgotten = min(written, _reasoning(usage)) if _drops_reasoning(message, model) else 0
     name = message.response_metadata.get("model_name") or message.response_metadata.get("model")
     return Report(read, read + written - forgotten, read + written, name if isinstance(name, str) else None)
 
 
-def _figure(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+def _figure(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
 
 
 def _reasoning(usage: dict[str, Any]) -> int:
     """Reasoning tokens; with a service tier the name has the tier before it."""
     details = usage.get("output_token_details")
     found = details.items() if isinstance(details, dict) else ()
-    return sum(_figure(value) for name, value in found if str(name).endswith("reasoning"))
+    return sum(_figure(value) or 0 for name, value in found if str(name).endswith("reasoning"))
 
 
 def _drops_reasoning(message: AIMessage, model: str | None) -> bool:

@@ -88,16 +88,21 @@ class TokenCounter:
     def estimate(self, messages: Messages, tools: Sequence[Any] | None = (), model: str | None = None) -> TokenEstimate:
         """What a call with this prompt will read. Name the `model` when the prompt is about to be sent to it, and leave
         it out for a look at a state."""
+        return self._estimate(messages, tools, model, sent_to=model)
+
+    def reserve(self, messages: Messages, tools: Sequence[Any] | None = (), *, model: str | None = None) -> int:
+        """What to hold for a call with this prompt."""
+        return self._estimate(messages, tools, model, sent_to=model or self.model or "").reserve
+
+    def _estimate(
+        self, messages: Messages, tools: Sequence[Any] | None, model: str | None, *, sent_to: str | None
+    ) -> TokenEstimate:
         ruler = self._ruler(model)
-        prompt = self._prompt(messages, tools, model, ruler)
+        prompt = self._prompt(messages, tools, model, ruler, sent_to)
         anchor = self._anchors.newest(prompt)
         self._anchors.counted(prompt)
         margin = self.margin or ruler.margin
         return _local(prompt, ruler, margin) if anchor is None else _anchored(prompt, anchor, margin)
-
-    def reserve(self, messages: Messages, tools: Sequence[Any] | None = (), *, model: str | None = None) -> int:
-        """What to hold for a call with this prompt."""
-        return self.estimate(messages, tools, model).reserve
 
     def fits(
         self, messages: Messages, limit: int, tools: Sequence[Any] | None = (), *, model: str | None = None
@@ -121,14 +126,21 @@ class TokenCounter:
     def _ruler(self, model: str | None) -> Ruler:
         return ruler_for(model or self.model, allow_download=self.allow_download)
 
-    def _prompt(self, messages: Messages, tools: Sequence[Any] | None, model: str | None, ruler: Ruler) -> Prompt:
+    def _prompt(
+        self,
+        messages: Messages,
+        tools: Sequence[Any] | None,
+        model: str | None,
+        ruler: Ruler,
+        sent_to: str | None = None,
+    ) -> Prompt:
         found: list[Any] = list(messages)
         if found and not isinstance(found[0], BaseMessage):
             found = as_messages(found)
         system = list(takewhile(lambda message: isinstance(message, SystemMessage), found))
-        body = found[len(system) :]
+        del found[: len(system)]
         fixed = self._fixed(ruler, system, tools or ())
-        return Prompt(body, self._history(ruler, body), fixed, model or self.model, model)
+        return Prompt(found, self._history(ruler, found), fixed, model or self.model, sent_to)
 
     def _fixed(self, ruler: Ruler, system: list[BaseMessage], tools: Sequence[Any]) -> Tally:
         """System messages at the front, and tools: what stands around the conversation."""

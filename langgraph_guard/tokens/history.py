@@ -11,7 +11,7 @@ from langchain_core.messages.utils import MessageLikeRepresentation
 
 from langgraph_guard.tokens.fingerprint import fingerprint, joined
 from langgraph_guard.tokens.tally import NOTHING, Tally
-from langgraph_guard.tokens.unchanged import Snapshot
+from langgraph_guard.tokens.unchanged import NOBODY, Snapshot
 
 START: Final = b""
 """The chain of no messages at all."""
@@ -22,7 +22,7 @@ class History:
     """`sums[n]` and `chain[n]` are of the first n messages: their tokens, and what they say in sixteen bytes. `reports`
     are the places of AI messages that carry usage. Never changed, only continued."""
 
-    seen: Snapshot = field(default_factory=Snapshot)
+    seen: Snapshot = NOBODY
     sums: list[Tally] = field(default_factory=lambda: [NOTHING])
     chain: list[bytes] = field(default_factory=lambda: [START])
     reports: list[int] = field(default_factory=list)
@@ -48,7 +48,7 @@ class History:
         sums, chain = self.sums[: keep + 1], self.chain[: keep + 1]
         reports = self.reports if keep == len(self) else [at for at in self.reports if at < keep]
         if keep == len(messages):
-            return History(Snapshot(), sums, chain, reports)  # A beginning of this one: nobody goes on from here.
+            return History(NOBODY, sums, chain, reports)  # A beginning of this one: nobody goes on from here.
         new = as_messages(messages[keep:])
         for message in new:
             said = fingerprint(message)
@@ -56,7 +56,7 @@ class History:
             chain.append(joined(chain[-1], said))
         answers = ((at, message) for at, message in enumerate(new, keep) if isinstance(message, AIMessage))
         reports = [*reports, *(at for at, message in answers if message.usage_metadata)]
-        return History(self.seen.extended(messages[:keep], new), sums, chain, reports)
+        return History(self.seen.extended(messages, keep, new), sums, chain, reports)
 
 
 def as_messages(given: Sequence[MessageLikeRepresentation]) -> list[BaseMessage]:

@@ -7,9 +7,8 @@ in place meanwhile. So values are compared. For the same objects the loops run i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Any, Final
+from operator import add, itemgetter
+from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
@@ -20,35 +19,31 @@ DEPTH: Final = 32
 """What is nested deeper equals nothing, and is counted anew each time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Messages, and copies of what decided their counts: one row per message, `calls` one per message that can call."""
+class Snapshot(NamedTuple):
+    """Messages, and copies of what decided their counts: `values` and `contents` have one row per message, `callers`
+    and `calls` one per message with tool calls, `quiet` one per message that has none and might get some."""
 
-    messages: list[BaseMessage] = field(default_factory=list)
-    values: list[dict[str, Any]] = field(default_factory=list)
-    contents: list[Any] = field(default_factory=list)
-    callers: list[dict[str, Any]] = field(default_factory=list)
-    calls: list[Any] = field(default_factory=list)
+    messages: list[BaseMessage]
+    values: list[dict[str, Any]]
+    contents: list[Any]
+    callers: list[dict[str, Any]]
+    calls: list[Any]
+    quiet: list[dict[str, Any]]
 
     @classmethod
     def of(cls, messages: Sequence[BaseMessage]) -> Snapshot:
         values = [message.__dict__ for message in messages]
-        callers = [said for said in values if "tool_calls" in said]
         contents = [_copy(content) for content in map(_CONTENT, values)]
-        return cls(list(messages), values, contents, callers, [_copy(calls) for calls in map(_CALLS, callers)])
+        able = [said for said in values if "tool_calls" in said]
+        callers = [said for said in able if said["tool_calls"]]
+        quiet = [said for said in able if not said["tool_calls"]]
+        return cls(list(messages), values, contents, callers, [_copy(calls) for calls in map(_CALLS, callers)], quiet)
 
-    def extended(self, kept: Sequence[Any], more: list[BaseMessage]) -> Snapshot:
-        """The snapshot of messages that are unchanged, and more."""
-        if len(kept) < len(self.messages) or (kept and kept[-1] is not self.messages[-1]):
-            return Snapshot.of([*kept, *more])
-        new = Snapshot.of(more)
-        return Snapshot(
-            self.messages + new.messages,
-            self.values + new.values,
-            self.contents + new.contents,
-            self.callers + new.callers,
-            self.calls + new.calls,
-        )
+    def extended(self, messages: Sequence[Any], keep: int, more: list[BaseMessage]) -> Snapshot:
+        """The snapshot of the first `keep` of `messages`, which are unchanged, and more."""
+        if keep < len(self.messages) or (keep and messages[keep - 1] is not self.messages[-1]):
+            return Snapshot.of([*messages[:keep], *more])
+        return Snapshot._make(map(add, self, Snapshot.of(more)))
 
     def unchanged(self, messages: Sequence[Any]) -> int:
         """How many messages, from the first, say what they said. The others may be anything."""
@@ -59,18 +54,27 @@ class Snapshot:
 
     def _stand(self) -> bool:
         """Whether nobody changed them since."""
-        return list(map(_CONTENT, self.values)) == self.contents and list(map(_CALLS, self.callers)) == self.calls
+        return (
+            list(map(_CONTENT, self.values)) == self.contents
+            and list(map(_CALLS, self.callers)) == self.calls
+            and not any(map(_CALLS, self.quiet))
+        )
 
     def _same(self, messages: Sequence[Any]) -> Iterator[bool]:
         """Message by message."""
-        calls = iter(self.calls)
-        for message, before, content in zip(messages, self.messages, self.contents, strict=False):
+        called = dict(zip(map(id, self.callers), self.calls, strict=True))
+        rows = zip(messages, self.messages, self.values, self.contents, strict=False)
+        for message, before, said, content in rows:
             yield (
                 type(message) is type(before)
                 and message.content == content
                 and message.name == before.name
-                and ("tool_calls" not in (said := message.__dict__) or said["tool_calls"] == next(calls))
+                and (message.__dict__.get("tool_calls") or []) == called.get(id(said), [])
             )
+
+
+NOBODY: Final = Snapshot([], [], [], [], [], [])
+"""The snapshot of no messages."""
 
 
 def _are(messages: Sequence[Any], known: list[BaseMessage]) -> bool:

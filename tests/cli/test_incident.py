@@ -16,6 +16,7 @@ from langgraph_guard.cli.incident.orders import PATIENCE, TIMED_OUT, order_servi
 from langgraph_guard.cli.incident.play import Run, play
 from langgraph_guard.cli.incident.watch import priced, projected
 from langgraph_guard.prices import price_book
+from langgraph_guard.tokens import loading
 
 
 def test_the_order_service_takes_the_request_and_never_answers() -> None:
@@ -42,6 +43,18 @@ def test_the_bill_of_the_demo_and_the_guards_own_agree(guarded_run: Run) -> None
     watch = guarded_run.watch
     assert (session["usd"], session["tokens"], session["model_calls"]) == (watch.spent, watch.tokens, watch.model_calls)
     assert watch.spent <= LIMIT * 1_000_000
+
+
+def test_the_night_is_the_same_whatever_a_machine_counts_with(
+    guarded_run: Run, monkeypatch: pytest.MonkeyPatch, encodings: dict[str, Any]
+) -> None:
+    """Two people who compare their screens see one demo."""
+    monkeypatch.setattr(loading, "_loaded", dict(encodings))
+    with order_service() as url, order_tool(url) as tool:
+        run = Run("with a budget", guarded(tool))
+        play([run], lambda: None)
+    assert run.answer.text == guarded_run.answer.text
+    assert run.watch.costs == guarded_run.watch.costs
 
 
 def test_money_ends_the_guarded_run(guarded_run: Run) -> None:

@@ -32,8 +32,8 @@ USAGE = (8_000, 400)
 COST = 1_440
 """Of `USAGE` in micro-USD, gpt-4o-mini: 8,000 x 0.15 + 400 x 0.60."""
 
-RESERVED = 301
-"""Of "hi" and 500 tokens of output: 4 x 0.15 + 500 x 0.60, rounded up."""
+RESERVED = 302
+"""Of "hi" and 500 tokens of output: 9 x 0.15 (8 estimated, and half as much again up to the bound) + 500 x 0.60."""
 
 HONEST = says("word " * 200)
 """An answer whose usage follows from its text: 4 tokens read, 250 written."""

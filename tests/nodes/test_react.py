@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from langgraph_guard import Limit, MemoryBackend, guard_report
+from langgraph_guard.nodes.counting import prompt_size
 from langgraph_guard.policies.ledger import Account, Charge, Reserve, Settle
 from langgraph_guard.testing import ScriptedChatModel, says
 from tests.nodes.agents import Agent, answers_after, asks, is_valid, loops, react, thread
@@ -58,7 +59,7 @@ async def test_another_worker_takes_the_money_between_gate_and_meter(mode: str) 
         backend.ledger.execute([Reserve("other", (Charge(account, FIVE_CENTS),)), Settle("other")])
         return says("never sent")
 
-    agent.budget._meter.count = lambda messages, tools=(): take_the_rest(messages) and 100
+    agent.budget._meter.size = prompt_size(lambda messages, tools=(), *, model=None: take_the_rest(messages) and 100)
     messages = await play(agent.app, asks(), thread(), mode)
     assert agent.model.call_count == 0
     assert agent.spent() == FIVE_CENTS

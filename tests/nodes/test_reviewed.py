@@ -19,7 +19,6 @@ from langgraph_guard import Budget, BudgetCheckNode, BudgetExceeded, FinishNode,
 from langgraph_guard.backends import SystemClock
 from langgraph_guard.policies.ledger import Account, Charge, Read, Reserve
 from langgraph_guard.testing import FakeClock, ScriptedChatModel, calls, says
-from langgraph_guard.tokens import estimate_tokens
 from tests.nodes.agents import answers_after, asks, loops, react, thread
 from tests.nodes.test_in_the_wild import budget_of, spent
 
@@ -280,8 +279,10 @@ def test_a_report_that_cannot_be_is_no_anchor(told: tuple[Any, Any]) -> None:
     read, written = told
     odd = AIMessage("yes")
     odd.usage_metadata = {"input_tokens": read, "output_tokens": written, "total_tokens": 0}
-    history = [HumanMessage("word " * 600), odd, HumanMessage("and?")]
-    assert estimate_tokens(history) > 600
+    budget = budget_of(Limit("usd", 1, per="session"))
+    model = ScriptedChatModel([says("ok", usage=None)], max_tokens=100)
+    budget.model(model).invoke([HumanMessage("word " * 600), odd, HumanMessage("and?")], thread())
+    assert spent(budget, "tokens") > 600 + 100, "what was reserved, because the answer reports nothing"
 
 
 def test_a_thread_id_may_be_a_uuid() -> None:

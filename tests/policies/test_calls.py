@@ -267,3 +267,22 @@ def test_tool_calls_are_asked_for_together() -> None:
         Account("acme", "session", "s1", "tool_calls", TURN): (3, 2, None),
         Account("acme", "session", "s1", "tool_calls"): (3, None, None),
     }
+
+
+def test_what_tools_cost_is_asked_for_where_a_model_call_asks() -> None:
+    """One purse: what the search took, the model does not have."""
+    budget = Budget([Limit("usd", 1, per="user", window="day")])
+    of_model = {each.account for each in plan(budget, WHO, CALL, price, aside=False).charges}
+    of_tools = {each.account: each.amount for each in plan_tool_calls(budget, WHO, 2, 20_000).charges}
+    money = {account for account in of_model if account.unit == "usd"}
+    assert {account: of_tools[account] for account in money} == dict.fromkeys(money, 20_000)
+    assert {account.unit for account in of_tools} == {"usd", "tool_calls"}
+
+
+def test_tools_leave_what_is_kept_aside() -> None:
+    """The closing answer is paid from it."""
+    budget = Budget([Limit("usd", 1, per="user"), Limit("tool_calls", 9, per="user")])
+    charges = {
+        each.account.unit: each.limit for each in plan_tool_calls(budget, WHO, 1, 1, aside=True).charges if each.limit
+    }
+    assert charges == {"usd": 950_000, "tool_calls": 9}

@@ -20,6 +20,11 @@ def halt(**facts: Any) -> dict[str, Any]:
     [
         ({}, "limit_cost: 0.0493 USD of 0.05 USD used per session"),
         ({"requested": 1_200}, "limit_cost: 0.0493 USD of 0.05 USD used per session, 0.0012 USD more needed"),
+        ({"requested": 1_201}, "limit_cost: 0.0493 USD of 0.05 USD used per session, 0.0013 USD more needed"),
+        (
+            {"unit": "model_calls", "spent": 0, "limit": 1, "requested": 9},
+            "limit_cost: 0 model calls of 1 model call used per session, 9 model calls more needed",
+        ),
         (
             {"aside": 2_500, "requested": 1_200},
             (
@@ -27,7 +32,10 @@ def halt(**facts: Any) -> dict[str, Any]:
                 " 0.0012 USD more needed"
             ),
         ),
-        ({"scope": "user", "window": "day"}, "limit_cost: 0.0493 USD of 0.05 USD used per user in this day"),
+        ({"scope": "user", "window": "day"}, "limit_cost: 0.0493 USD of 0.05 USD used per user today"),
+        ({"scope": "team", "window": "month"}, "limit_cost: 0.0493 USD of 0.05 USD used per team this month"),
+        ({"scope": "global", "window": "hour"}, "limit_cost: 0.0493 USD of 0.05 USD used by everybody this hour"),
+        ({"scope": "global"}, "limit_cost: 0.0493 USD of 0.05 USD used by everybody"),
         (
             {"reason": "limit_calls", "unit": "model_calls", "scope": "turn", "limit": 25, "spent": 25},
             "limit_calls: 25 model calls of 25 model calls used per turn",
@@ -67,8 +75,9 @@ def test_an_end_without_a_halt_is_the_graphs_own() -> None:
         ({"scope": "session"}, "Start a new session"),
         ({"scope": "user"}, "Ask for the limit to be raised."),
         ({"scope": "team"}, "Ask for the limit to be raised."),
-        ({"scope": "user", "window": "day"}, "There is room again when this day ends (UTC)."),
-        ({"window": "minute", "retry_after": 0.2}, "There is room again in 1 seconds."),
+        ({"scope": "user", "window": "day"}, "There is room again when today is over (UTC)."),
+        ({"scope": "user", "window": "hour"}, "There is room again when this hour is over (UTC)."),
+        ({"window": "minute", "retry_after": 0.2}, "There is room again in 1 second."),
         ({"window": "minute", "retry_after": 59.6}, "There is room again in 60 seconds."),
         ({"window": "hour", "retry_after": 600.0}, "There is room again in about 10 minutes."),
         ({"window": "day", "retry_after": 5 * 3_600.0}, "There is room again in about 5 hours."),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, ToolMessage
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.prices import ToolPrice
@@ -47,16 +48,66 @@ def test_a_batch_of_calls_is_reserved_as_a_whole() -> None:
     ("content", "tools"),
     [
         ("just text", {}),
-        (None, {}),
         ([{"type": "text", "text": "web_search_call"}, "text"], {}),
         ([{"type": "server_tool_use", "name": "web_search"}] * 3, {"web_search": 3}),
         ([{"type": "web_search_call"}, {"type": "file_search_call"}], {"web_search": 1, "file_search": 1}),
         ([{"type": "server_tool_call", "name": "web_search"}, {"type": "function_call"}], {"web_search": 1}),
+        ([{"type": "server_tool_call_chunk", "name": "fetch"}, {"type": "server_tool_call_chunk"}], {"fetch": 1}),
     ],
 )
 def test_tools_that_the_provider_ran_are_found_in_its_answer(content: Any, tools: dict[str, int]) -> None:
     """They are on its invoice by the call, and usage does not mention them."""
-    assert run_by_provider(content) == tools
+    assert run_by_provider(AIMessage(content)) == tools
+
+
+def test_blocks_beside_the_content_are_found_too() -> None:
+    """langchain-openai's first form of a message keeps them there."""
+    beside = AIMessage("Kites fly.", additional_kwargs={"tool_outputs": [{"type": "web_search_call"}]})
+    assert run_by_provider(beside) == {"web_search": 1}
+
+
+# What a call says it used
+
+
+def told(artifact: Any, **settings: Any) -> ToolMessage:
+    """A tool's result."""
+    return ToolMessage("done", tool_call_id="1", artifact=artifact, **settings)
+
+
+def test_a_result_tells_its_units_in_its_artifact() -> None:
+    """Where the model does not read it."""
+    assert SCRAPE.used(told({"units": 7, "pages": ["a"]})) == 7
+
+
+def test_a_function_may_read_them_elsewhere() -> None:
+    """A tool of somebody else's has a form of its own."""
+    by_length = ToolPrice(0, per_unit="0.001", most_units=100, units=lambda result: len(result.content))
+    assert by_length.used(told(None)) == 4
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        "text",
+        told(None),
+        told({}),
+        told({"units": -1}),
+        told({"units": 1.5}),
+        told({"units": True}),
+        told({"units": 10**9}),
+        told({"units": 7}, status="error"),
+    ],
+)
+def test_a_result_that_tells_nothing_that_can_be_is_not_measured(result: Any) -> None:
+    """Then the call costs what was reserved; what an error says of itself is not known to be all."""
+    assert SCRAPE.used(result) is None
+
+
+def test_a_function_that_fails_does_not_fail_the_run() -> None:
+    """The work is done and paid for; only its measure is missing."""
+    broken = ToolPrice(0, per_unit="0.001", most_units=100, units=lambda result: result["pages"])
+    assert broken.used(told(None)) is None
 
 
 @pytest.mark.parametrize(
@@ -70,6 +121,8 @@ def test_tools_that_the_provider_ran_are_found_in_its_answer(content: Any, tools
         ("tool_price.most_units", {"per_call": 0, "per_unit": 1}),
         ("tool_price.most_units", {"per_call": 0, "most_units": 5}),
         ("tool_price.most_units", {"per_call": 0, "per_unit": 1, "most_units": 1.5}),
+        ("tool_price.units", {"per_call": 0, "units": len}),
+        ("tool_price.units", {"per_call": 0, "per_unit": 1, "most_units": 5, "units": 3}),
     ],
 )
 def test_a_price_that_is_none_is_refused_by_name(field: str, settings: dict[str, Any]) -> None:

@@ -54,17 +54,25 @@ def _blocks(request: Request, reply: Reply) -> list[dict[str, Any]]:
         {"type": "tool_use", "id": f"toolu_{number}_{request.id}", "name": name, "input": dict(args)}
         for number, (name, args) in enumerate(reply.tool_calls)
     ]
-    return text + tools
+    return [*_searches(request, reply), *text, *tools]
+
+
+def _searches(request: Request, reply: Reply) -> Iterator[dict[str, Any]]:
+    for number in range(reply.searches):
+        id = f"srvtoolu_{number}_{request.id}"
+        yield {"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": "kites"}}
+        yield {"type": "web_search_tool_result", "tool_use_id": id, "content": []}
 
 
 def _empty(block: Mapping[str, Any]) -> dict[str, Any]:
-    return {**block, "text": ""} if block["type"] == "text" else {**block, "input": {}}
+    empty: dict[str, Any] = {"text": ""} if block["type"] == "text" else {"input": {}} if "input" in block else {}
+    return {**block, **empty}
 
 
 def _deltas(block: Mapping[str, Any], reply: Reply) -> list[dict[str, Any]]:
     if block["type"] == "text":
         return [{"type": "text_delta", "text": piece} for piece in reply.pieces]
-    return [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+    return [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}] if "input" in block else []
 
 
 def _stop_reason(reply: Reply, cap: int | None) -> str:

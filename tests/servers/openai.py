@@ -114,7 +114,7 @@ def _usage(reply: Reply, cap: int | None) -> dict[str, Any] | None:
 
 # Responses
 
-_EMPTY = {"message": {"content": []}, "function_call": {"arguments": ""}}
+_EMPTY: dict[str, Any] = {"message": {"content": []}, "function_call": {"arguments": ""}}
 
 
 def _response(request: Request, reply: Reply, cap: int | None) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _response(request: Request, reply: Reply, cap: int | None) -> dict[str, Any]
         status="incomplete" if cut else "completed",
         incomplete_details={"reason": "max_output_tokens"} if cut else None,
         error=None,
-        output=[*_texts(request, reply), *_functions(request, reply)],
+        output=[*_searches(request, reply), *_texts(request, reply), *_functions(request, reply)],
         parallel_tool_calls=True,
         tool_choice="auto",
         tools=[],
@@ -140,12 +140,16 @@ def _response_events(request: Request, reply: Reply, cap: int | None) -> Iterato
     whole = _response(request, reply, cap)
     yield {"type": "response.created", "response": {**whole, "output": [], "usage": None}}
     for index, item in enumerate(whole["output"]):
-        yield {"type": "response.output_item.added", "output_index": index, "item": {**item, **_EMPTY[item["type"]]}}
+        yield {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**item, **_EMPTY.get(item["type"], {})},
+        }
         if item["type"] == "message":
             for piece in reply.pieces:
                 at = {"item_id": item["id"], "output_index": index, "content_index": 0}
                 yield {"type": "response.output_text.delta", **at, "delta": piece, "logprobs": []}
-        else:
+        elif item["type"] == "function_call":
             at = {"item_id": item["id"], "output_index": index}
             yield {"type": "response.function_call_arguments.delta", **at, "delta": item["arguments"]}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
@@ -156,6 +160,11 @@ def _texts(request: Request, reply: Reply) -> list[dict[str, Any]]:
     content = [{"type": "output_text", "text": reply.text, "annotations": []}]
     message = {"type": "message", "id": f"msg_{request.id}", "role": "assistant", "content": content}
     return [{**message, "status": "completed"}] if reply.text else []
+
+
+def _searches(request: Request, reply: Reply) -> list[dict[str, Any]]:
+    searched = {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "kites"}}
+    return [{**searched, "id": f"ws_{number}_{request.id}"} for number in range(reply.searches)]
 
 
 def _functions(request: Request, reply: Reply) -> list[dict[str, Any]]:

@@ -33,7 +33,8 @@ class Reply:
 
     `wait`: seconds before the first byte. `pause`: seconds between the pieces of a stream. `cut`: pieces after which
     the connection drops. `broken`: pieces after which the stream says that something went wrong. `bills`: what is on
-    the invoice; `reports`: what the answer says of it, `None` for nothing.
+    the invoice; `reports`: what the answer says of it, `None` for nothing. `searches`: how often the provider searched
+    the web before it answered.
     """
 
     text: str = ""
@@ -48,6 +49,7 @@ class Reply:
     pause: float = 0.0
     cut: int | None = None
     broken: int | None = None
+    searches: int = 0
 
     def reported(self, cap: int | None) -> Tokens | None:
         tokens = self.bills if self.reports == "bills" else self.reports

@@ -29,6 +29,9 @@ TURNS = _any_of(
 USAGES: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
     {"session": UNITS, "turn": UNITS, "turn_id": IDS, "turn_seq": AMOUNTS}
 )
+ASKED = _any_of(
+    id=IDS, guard=IDS, calls=st.dictionaries(IDS, st.just("search"), max_size=2), open=st.booleans(), at=AMOUNTS
+)
 VERDICTS = st.dictionaries(st.sampled_from(["budget", "loop"]), _any_of(route=IDS, reason=IDS, turn=IDS, at=AMOUNTS))
 DECISIONS = _any_of(
     id=IDS,
@@ -46,6 +49,7 @@ HALTS = DECISIONS
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "guard_turn": TURNS,
     "guard_usage": USAGES,
+    "guard_asked": st.lists(ASKED, max_size=4),
     "guard_verdicts": VERDICTS,
     "guard_decisions": st.lists(DECISIONS, max_size=4),
     "guard_halt": HALTS,
@@ -82,6 +86,9 @@ FULL_DECISION = {
 FULL_STATE: dict[str, Any] = {
     "guard_turn": FULL_TURN,
     "guard_usage": {"session": {"usd": 499_310}, "turn": {"usd": 120}, "turn_id": "human-2", "turn_seq": 2},
+    "guard_asked": [
+        {"id": "7a30", "guard": "budget", "calls": {"call-1": "search"}, "open": False, "at": 1_760_000_001_100}
+    ],
     "guard_verdicts": {"budget": {"route": "exceeded", "reason": "limit_cost", "turn": "human-2", "at": 1}},
     "guard_decisions": [FULL_DECISION],
     "guard_halt": FULL_DECISION,

@@ -12,13 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langgraph_guard.nodes import verdicts
 from langgraph_guard.policies.turns import SEEN_TURNS
 from langgraph_guard.state import (
+    KEPT_ASKED,
     KEPT_DECISIONS,
     REDUCERS,
     append_decisions,
     first_halt,
     latest_turn,
+    merge_asked,
     merge_usage,
     merge_verdicts,
 )
@@ -222,6 +225,35 @@ def test_decisions_read_in_the_order_of_time() -> None:
     late, early = {"id": "a", "at": 2}, {"id": "b", "at": 1}
 
     assert append_decisions([late], [early]) == [early, late]
+
+
+def test_decisions_of_a_millisecond_read_in_the_order_in_which_they_were_made() -> None:
+    """A random id must not put the refusal before the warning that led to it."""
+    verdict = verdicts.Verdict("warn")
+    made = [verdicts.decide("budget", verdict, "turn", seq, now_ms=7) for seq in (1, 1, 1, 2, 2)]
+
+    assert append_decisions(made[3:], made[:3]) == made
+
+
+def test_a_decision_of_a_later_turn_reads_later() -> None:
+    """Whatever the ids say: two processes count on their own."""
+    before, after = {"id": "z", "at": 7, "turn_seq": 1}, {"id": "a", "at": 7, "turn_seq": 2}
+
+    assert append_decisions([after], [before]) == [before, after]
+
+
+def test_a_batch_of_calls_that_is_settled_stays_settled() -> None:
+    """A branch that did not hear of it yet writes that it is open."""
+    held, settled = ({"id": "x", "calls": {"1": "gpu"}, "open": held, "at": 7} for held in (True, False))
+
+    assert _all_orders(merge_asked, [[held], [settled]]) == [[settled]] * 2
+
+
+def test_the_newest_batches_of_calls_stay() -> None:
+    """A run of ten thousand calls has ten thousand batches, and the key is stored with each checkpoint."""
+    many = [{"id": f"{number:05}", "at": 7} for number in range(3 * KEPT_ASKED)]
+
+    assert reduce(merge_asked, [[each] for each in many]) == many[-KEPT_ASKED:]
 
 
 def test_the_first_halt_of_a_turn_is_the_reason_that_people_see() -> None:

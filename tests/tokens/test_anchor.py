@@ -69,6 +69,10 @@ def test_without_a_report_the_older_one_and_a_longer_tail() -> None:
         {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
         {"input_tokens": -5, "output_tokens": 5, "total_tokens": 0},
         {"input_tokens": None, "output_tokens": "many", "total_tokens": 1},
+        {"input_tokens": True, "output_tokens": 5, "total_tokens": 6},
+        {"input_tokens": 5, "output_tokens": -1, "total_tokens": 4},
+        {"input_tokens": 5, "output_tokens": True, "total_tokens": 6},
+        {"input_tokens": 5.0, "output_tokens": 5, "total_tokens": 10},
         {"output_tokens": 5},
         {"total_tokens": 9},
     ],
@@ -222,12 +226,35 @@ def test_the_answer_to_another_model_is_not_this_ones() -> None:
     assert total([QUESTION, answer(8_000), NEXT], counter, model="gpt-4o") < 50
 
 
-def test_a_report_without_the_cached_tokens_is_not_believed() -> None:
+LONG = HumanMessage("The quick brown fox jumps over the lazy dog. " * 1_000, id="h1")
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", None])
+def test_a_report_without_the_cached_tokens_is_not_believed(model: str | None) -> None:
     """Some gateways report only what was not in the cache: a tenth of what the call costs to hold."""
-    long = HumanMessage("The quick brown fox jumps over the lazy dog. " * 1_000, id="h1")
-    messages = [long, answer(1_000), NEXT]
-    assert total(messages, model="gpt-4o") > 9_000
-    assert total(messages) < 2_000
+    assert total([LONG, answer(1_000), NEXT], model=model) > 9_000
+
+
+def test_a_report_of_less_than_was_sent_is_not_believed_by_a_look_either() -> None:
+    """The gate sees what the meter counted for the call: the many short messages were all in it."""
+    messages: list[BaseMessage] = [HumanMessage("fox " * 10, id=f"h{at}") for at in range(100)]
+    counter = TokenCounter()
+    counter.reserve(messages)
+    assert total([*messages, answer(100), NEXT], counter) > 1_000
+
+
+def test_a_call_to_a_model_without_a_name_is_a_call() -> None:
+    """What is held for it is no less than what can be seen."""
+    messages: list[BaseMessage] = [HumanMessage("fox " * 10, id=f"h{at}") for at in range(100)]
+    assert TokenCounter().reserve([*messages, answer(100), NEXT]) > 1_000
+
+
+def test_a_model_that_reads_only_the_end_of_a_state_reports_little() -> None:
+    """Nodes trim on the way to the model: a gate that counted all of it would stop a run that is well."""
+    counter = TokenCounter()
+    state = [LONG, answer(9_000), NEXT]
+    counter.reserve(state[1:], model="gpt-4o")
+    assert total([*state, answer(60, id="a2")], counter) == 80 + 3
 
 
 @pytest.mark.parametrize("threads", [8])

@@ -74,7 +74,11 @@ def _call(message: Any) -> None:
     message.tool_calls[0]["args"]["x"][0] = "other"
 
 
-@pytest.mark.parametrize("change", [_say, _block, _more, _call])
+def _no_call(message: Any) -> None:
+    message.tool_calls.clear()
+
+
+@pytest.mark.parametrize("change", [_say, _block, _more, _call, _no_call])
 def test_what_was_changed_in_place_is_counted_again(change: Any) -> None:
     """Same object, same id, other text: an edited call is a call that costs something else."""
     calls = [{"name": "f", "args": {"x": ["one"]}, "id": "1"}]
@@ -82,6 +86,16 @@ def test_what_was_changed_in_place_is_counted_again(change: Any) -> None:
     scale = Scale()
     history = History().continued(messages, scale)
     change(messages[0])
+    later = history.continued(messages, scale)
+    assert (len(scale.weighed), later.chain[-1] != history.chain[-1]) == (4, True)
+
+
+def test_an_answer_that_gets_its_first_call_in_place_is_counted_again() -> None:
+    """Repairs of what a model garbled do that."""
+    messages = [AIMessage("one", id="1"), *talk("after")]
+    scale = Scale()
+    history = History().continued(messages, scale)
+    messages[0].tool_calls.append({"name": "f", "args": {}, "id": "1"})
     later = history.continued(messages, scale)
     assert (len(scale.weighed), later.chain[-1] != history.chain[-1]) == (4, True)
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal, assert_type
 
@@ -36,9 +36,13 @@ from langgraph_guard import (
     MemoryBackend,
     Price,
     PriceUnknown,
+    TokenCounter,
+    ToolPrice,
     aguard_report,
+    count_tokens,
     fuse,
     guard_report,
+    price_book,
 )
 from langgraph_guard.nodes import BudgetCallback, MeteredModel
 from langgraph_guard.state import first_wins, highest, last, last_by_id, monotone_labels, sum_by_key, union_by_key
@@ -92,9 +96,26 @@ budget = BudgetCheckNode(
     name="money",
     identity=who,
     prices={"my-model": Price("0.15", 0.60, cache_read=Decimal("0.075"), tiers={200_000: Price(1, 2)})},
+    tool_prices={
+        "web_search": ToolPrice("0.01"),
+        "gpu": ToolPrice(0, per_unit="0.001", most_units=60, units=lambda result: len(result.content)),
+    },
+    count=TokenCounter("gpt-4o", margin=1.1),
     messages_key="messages",
 )
 simple = BudgetCheckNode(plain, MemoryBackend())
+
+
+# A counter and prices of one's own.
+
+
+def count(messages: Sequence[BaseMessage], tools: Sequence[Any] = (), *, model: str | None = None) -> int:
+    return count_tokens(messages, model=model, tools=tools)
+
+
+BudgetCheckNode(plain, MemoryBackend(), count=count, prices=price_book({"my-model": Price(1, 2)}, unknown="assume"))
+assert_type(TokenCounter().estimate([("user", "hi")], model="gpt-4o").total, int)
+assert_type(TokenCounter().reserve([("user", "hi")]), int)
 
 
 # A metered model is used like the model.

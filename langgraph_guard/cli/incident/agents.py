@@ -13,7 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
 from langgraph_guard.backends import MemoryBackend
-from langgraph_guard.cli.incident.models import confused, honest
+from langgraph_guard.cli.incident.models import confused, count, honest
 from langgraph_guard.nodes import BudgetCheckNode, FinishNode
 from langgraph_guard.policies.budget import Budget, Limit
 
@@ -45,7 +45,7 @@ def unguarded(tool: BaseTool) -> App:
 def guarded(tool: BaseTool) -> App:
     """The same, and nothing can make this conversation cost more than `LIMIT`."""
     limits = [Limit("usd", LIMIT, per="session"), Limit("model_calls", 100, per="turn")]
-    budget = BudgetCheckNode(Budget(limits), MemoryBackend())
+    budget = BudgetCheckNode(Budget(limits), MemoryBackend(), count=count)
     graph = StateGraph(MessagesState)
     graph.add_node("budget", budget)
     graph.add_node("model", budget.track(calling(budget.model(confused(tool).bind_tools([tool])))))

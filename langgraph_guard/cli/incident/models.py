@@ -40,6 +40,11 @@ def usage(messages: Sequence[BaseMessage], schemas: Sequence[Any]) -> dict[str, 
     }
 
 
+def count(messages: Sequence[BaseMessage], tools: Sequence[Any] = (), *, model: str | None = None) -> int:
+    """The tokenizer of scripted models. With a real one the figures would depend on what the machine has of it."""
+    return count_input(messages, tools)
+
+
 def honest() -> ScriptedChatModel:
     """gpt-4o-mini, which is told to stop and says what is known."""
 
