@@ -9,8 +9,10 @@ Needs pytest and hypothesis, which the pack itself does not install.
 
 import pytest
 
-pytest.register_assert_rewrite("langgraph_guard.testing.contracts.ledger")  # failures show what they compared
+# Failures show what they compared.
+pytest.register_assert_rewrite("langgraph_guard.testing.contracts.ledger", "langgraph_guard.testing.contracts.saver")
 
 from langgraph_guard.testing.contracts.ledger import LedgerContract  # noqa: E402 - after the line that prepares it
+from langgraph_guard.testing.contracts.saver import SaverContract  # noqa: E402
 
-__all__ = ["LedgerContract"]
+__all__ = ["LedgerContract", "SaverContract"]

@@ -1,0 +1,42 @@
+-- Commit a checkpoint. Checks come first: once something was written, everything is.
+-- KEYS: meta, entries, log, blobs
+-- ARGV: 1 create ("1": the thread may be new)  2 sid  3 gen that the references rely on ("" none)
+--       4 log length that the seals rely on ("" none)  5 ttl in ms ("" none)  6 elements pushed ahead of this script
+--       7 key  8 record  9 number of elements, elements …, blob name, blob …
+-- Returns {"ok" | "unknown" | "version" | "stale" | "moved", sid, gen, off, base, version}
+local meta, entries, log, blobs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local known = redis.call('HMGET', meta, 'sid', 'gen', 'off', 'v')
+local sid, gen, off = known[1], known[2] or '0', tonumber(known[3] or '0')
+local pushed = tonumber(ARGV[6])
+local length = redis.call('LLEN', log) - pushed
+local base = off + length
+redis.call('ZCARD', entries)
+redis.call('HLEN', blobs)
+
+local function refuse(why)
+  if pushed > 0 then redis.call('LTRIM', log, 0, -pushed - 1) end
+  if not sid then redis.call('UNLINK', log, blobs) end
+  return {why, sid or '', gen, off, base, known[4] or ''}
+end
+
+if not sid and (ARGV[1] ~= '1' or ARGV[3] ~= '') then return refuse('unknown') end
+if sid and known[4] ~= '1' then return refuse('version') end
+if ARGV[3] ~= '' and (sid ~= ARGV[2] or gen ~= ARGV[3]) then return refuse('stale') end
+if ARGV[4] ~= '' and ((sid and sid ~= ARGV[2]) or base ~= tonumber(ARGV[4])) then return refuse('moved') end
+
+if not sid then
+  sid = ARGV[2]
+  redis.call('HSET', meta, 'v', 1, 'sid', sid, 'gen', 0, 'off', 0)
+end
+redis.call('HINCRBY', meta, 'n', 1)
+local last = 9 + tonumber(ARGV[9])
+for at = 10, last, 1000 do
+  redis.call('RPUSH', log, unpack(ARGV, at, math.min(at + 999, last)))
+end
+for at = last + 1, #ARGV, 2 do
+  redis.call('HSET', blobs, ARGV[at], ARGV[at + 1])
+end
+redis.call('ZREMRANGEBYLEX', entries, '[' .. ARGV[7], '(' .. ARGV[7] .. '\255')
+redis.call('ZADD', entries, 0, ARGV[7] .. string.format('%.0f', base) .. ':' .. ARGV[8])
+expire(KEYS, ARGV[5])
+return {'ok', sid, gen, off, base, '1'}
