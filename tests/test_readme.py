@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.redis import RedisServer, redis_server
+
+__all__ = ["redis_server"]
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -75,10 +79,33 @@ def run(code: str, machine: Machine = Machine()) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
+OF_ITS_OWN = [block for block in blocks("python") if "redis://" not in block]
+[SWAP] = [block for block in blocks("python") if "redis://" in block]
+
+
+@pytest.mark.parametrize("number", range(len(OF_ITS_OWN)))
 def test_each_example_runs_as_pasted(number: int) -> None:
     """People paste it before they read on."""
-    run(blocks("python")[number])
+    run(OF_ITS_OWN[number])
+
+
+USED = """
+import asyncio
+
+question = {"messages": [("user", "Where is my order 4711?")]}
+blocking = app.invoke(question, {"configurable": {"thread_id": "r1"}})
+awaited = asyncio.run(app.ainvoke(question, {"configurable": {"thread_id": "r2"}}))
+another = graph.compile(checkpointer=RedisSaver.from_conn_string("redis://localhost:6379"))
+kept = another.get_state({"configurable": {"thread_id": "r1"}}).values["messages"]
+assert [each.text for each in kept] == [each.text for each in blocking["messages"]]
+assert [each.text for each in kept] == [each.text for each in awaited["messages"]]
+"""
+
+
+def test_the_checkpointer_is_swapped_in_two_lines(redis_server: RedisServer) -> None:
+    """Under `invoke` and `ainvoke`, and what one process stored another one has."""
+    lines = (OF_ITS_OWN[0], SWAP, USED)
+    run("\n".join(lines).replace("redis://localhost:6379", redis_server.url), Machine(before=""))
 
 
 def test_the_first_example_prints_what_stands_under_it(machine: Machine) -> None:
@@ -86,7 +113,7 @@ def test_the_first_example_prints_what_stands_under_it(machine: Machine) -> None
     example = re.search(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert example is not None
     code, printed = example.groups()
-    assert code == blocks("python")[0]
+    assert code == OF_ITS_OWN[0]
     assert run(code, machine) == printed
 
 
