@@ -35,7 +35,7 @@ def _copied(store: Store, codec: Codec, source: str, target: str) -> RedisFlow[b
     if not reader.sid:
         return True
     theirs, ours = store.keys.thread(source), store.keys.thread(target)
-    (occupied,) = yield [("EXISTS", ours.meta)]
+    (occupied,) = yield [("EXISTS", *ours)]
     if occupied:
         raise StoreRefused("redis", "copy_thread", ANOTHER)
     members = [member for group in groups for member in _moved(reader, group, target)]
@@ -44,7 +44,7 @@ def _copied(store: Store, codec: Codec, source: str, target: str) -> RedisFlow[b
     if store.link.atomic_across_slots:
         *_, done = yield [*known, *_copies(theirs, ours), adopt]
     else:
-        *_, done = yield [*known, *(yield from _carried(theirs, ours)), adopt]
+        done = yield from _adopted([*known, *(yield from _carried(theirs, ours)), adopt], reader, ours)
     if not done:
         raise StoreRefused("redis", "copy_thread", ANOTHER)
     return (yield from _still(reader, ours))
@@ -59,11 +59,23 @@ def _copies(theirs: ThreadKeys, ours: ThreadKeys) -> list[Command]:
     return [("COPY", theirs.log, ours.log), ("COPY", theirs.blobs, ours.blobs)]
 
 
+def _adopted(batch: list[Command], reader: Reader, ours: ThreadKeys) -> RedisFlow[bool]:
+    """Whether the target is ours. What is there already may be another's, or our own of before an answer was lost."""
+    try:
+        *_, done = yield batch
+    except StoreRefused:
+        (sid,) = yield [("HGET", ours.meta, "sid")]
+        if sid is None:
+            raise
+        done = sid == reader.sid
+    return bool(done)
+
+
 def _carried(theirs: ThreadKeys, ours: ThreadKeys) -> RedisFlow[list[Command]]:
     """A Cluster may keep the two threads on two servers, so the contents travel."""
     dumps = yield [("DUMP", theirs.log), ("DUMP", theirs.blobs)]
     places = (ours.log, ours.blobs)
-    return [("RESTORE", key, 0, dump, "REPLACE") for key, dump in zip(places, dumps, strict=True) if dump is not None]
+    return [("RESTORE", key, 0, dump) for key, dump in zip(places, dumps, strict=True) if dump is not None]
 
 
 def _moved(reader: Reader, group: Group, target: str) -> list[bytes]:

@@ -10,8 +10,9 @@ What is remembered is never changed, so that runs beside each other may share it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from operator import attrgetter, is_
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from langgraph_guard.checkpoint.redis.layout import Range
 Dump = Callable[[Any], bytes]
 
 _FROZEN: Final = (str, int, float, bool, bytes, type(None), tuple, frozenset)
+_NUMBERS: Final = frozenset((bool, int, float, complex, Decimal))
+_has_no_numbers: Final = _NUMBERS.isdisjoint
 _fields_of_model: Final = attrgetter("__dict__", "__pydantic_extra__")
 
 
@@ -40,9 +43,14 @@ class Kept:
 
 def loaded(elements: Sequence[Any], stored: Iterable[bytes], places: list[int]) -> Kept:
     """What to remember of a list that was just read: its elements, and the bytes that they were read from."""
-    mine, digests, at = list(elements), list(map(hash, stored)), range(len(elements))
-    by_id, by_digest = dict(zip(map(id, mine), at, strict=True)), dict(zip(digests, at, strict=True))
+    mine, digests = list(elements), list(map(hash, stored))
+    by_id, by_digest = positions(map(id, mine)), positions(digests)
     return Kept(mine, looks_of(mine), digests, places, runs_of(places), by_id, by_digest)
+
+
+def positions(names: Iterable[int]) -> dict[int, int]:
+    """Where each stands; the last place of those that stand twice."""
+    return {name: at for at, name in enumerate(names)}
 
 
 class Matching:
@@ -54,21 +62,15 @@ class Matching:
         self._known = known
         self._dump = dump
         self._new = new
-        self._before = likeliest(value, known)
-        self._same = same = identical_prefix(value, self._before.elements)
-        self._grows = same == len(self._before.elements)
+        self._before = before = likeliest(self._value, known)
+        self._same = same = identical_prefix(self._value, before.elements)
+        self._grows = same == len(before.elements)
         """Nothing of the list as it was is missing or replaced."""
-        self._looks = self._before.looks[:same]
-        self._digests = self._before.digests[:same]
-        self._places = self._before.places[:same]
-        self._by_id = (
-            self._before.by_id.copy()
-            if self._grows
-            else dict(zip(map(id, self._value[:same]), range(same), strict=True))
-        )
-        self._by_digest = (
-            self._before.by_digest.copy() if self._grows else dict(zip(self._digests, range(same), strict=True))
-        )
+        self._looks = before.looks[:same]
+        self._digests = before.digests[:same]
+        self._places = before.places[:same]
+        self._by_id = before.by_id.copy() if self._grows else positions(map(id, self._value[:same]))
+        self._by_digest = before.by_digest.copy() if self._grows else positions(self._digests)
         self._fresh: list[int] = []
         """Positions whose places are new."""
 
@@ -94,15 +96,17 @@ class Matching:
         """Positions in the known part whose elements may have become something else."""
         if again is None:
             return list(range(self._same))
-        changed = changed_looks(self._value[: self._same], self._looks)
-        told = [at for each in again if (at := self._by_id.get(each, self._same)) < self._same]
+        known = self._value[: self._same]
+        changed = changed_looks(known, self._looks)
+        told = [at for at, each in enumerate(known) if id(each) in again] if again else []
         return sorted({*changed, *told}) if changed or told else []
 
     def _check(self, at: int) -> None:
         """Dump a known element again, and store it if it became something else."""
         element = self._value[at]
-        data = self._dump(element)
+        # The look comes first: a node that edits meanwhile, as it may, is then noticed at the next put.
         self._looks[at] = look_of(element)
+        data = self._dump(element)
         if hash(data) != self._digests[at]:
             self._grows = False
             self._digests[at], self._places[at] = self._placed(data)
@@ -188,7 +192,13 @@ def views_of(elements: Sequence[Any]) -> list[Any]:
 
 def looks_of(elements: Sequence[Any]) -> list[Any]:
     try:
-        return [_copies(*fields) for fields in map(_fields_of_model, elements)]
+        return [
+            # As `_look_of_model`, without the call: a thousand messages are read at once.
+            (own.copy(), None if extra is None else {})
+            if not extra and _has_no_numbers(map(type, own.values()))
+            else _look_of_model(own, extra)
+            for own, extra in map(_fields_of_model, elements)
+        ]
     except AttributeError:
         return list(map(look_of, elements))
 
@@ -207,12 +217,45 @@ def look_of(element: Any) -> Any:
     if isinstance(element, _FROZEN) or isinstance(view, _Unseen):
         return view
     if view is not element and isinstance(view, tuple):
-        return _copies(*view)
-    return view.copy()
+        return _look_of_model(*view)
+    return _exact(view.copy(), view.values() if isinstance(view, Mapping) else view)
 
 
-def _copies(own: dict[str, Any], extra: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    return own.copy(), None if extra is None else extra.copy()
+def _look_of_model(own: dict[str, Any], extra: dict[str, Any] | None) -> Any:
+    if not extra:
+        return _exact((own.copy(), None if extra is None else {}), own.values())
+    return _exact((own.copy(), extra.copy()), [*own.values(), *extra.values()])
+
+
+def _exact(look: Any, values: Collection[Any]) -> Any:
+    return look if _has_no_numbers(map(type, values)) else _WithNumbers(look, values)
+
+
+class _WithNumbers:
+    """The look of an element that has numbers: `True` and `1.0` are equal to 1, and are something else."""
+
+    __slots__ = ("_look", "_numbers")
+    __hash__ = None  # type: ignore[assignment] # what it is compared with has none either
+
+    def __init__(self, look: Any, values: Iterable[Any]) -> None:
+        self._look = look
+        self._numbers = _numbers(values)
+
+    def __eq__(self, view: object) -> bool:
+        if isinstance(view, _WithNumbers):
+            return bool(view._look == self._look) and view._numbers == self._numbers
+        return bool(view == self._look) and _numbers(_values(view)) == self._numbers
+
+
+def _values(view: Any) -> Iterable[Any]:
+    if isinstance(view, tuple):
+        own, extra = view
+        return [*own.values(), *(extra or {}).values()]
+    return view.values() if isinstance(view, Mapping) else view
+
+
+def _numbers(values: Iterable[Any]) -> list[str]:
+    return [repr(each) for each in values if type(each) in _NUMBERS]
 
 
 class _Unseen:

@@ -250,16 +250,22 @@ class StoredWrite:
         return replace(self, owner=replace(self.owner, thread=thread))
 
 
+_RECORD: Final = (int, str, str, str, str, str | None, str | None, bytes)
+_WRITE: Final = (int, str, str, str, str, str, int, str, str, bytes | str)
+
+
 def read_record(found: Entry, tenant: str, thread: str) -> Record:
     base, _, packed = found.rest.partition(b":")
-    _, *named, parent, run, body = _unpacked(packed, 8)
+    if not base.isdigit():
+        raise CorruptCheckpoint("an entry", "does not say where the log ended")
+    _, *named, parent, run, body = _unpacked(packed, _RECORD)
     record = Record(Owner(*named), parent, run, body, int(base))
     return _checked(record, found, found.group + b"c", tenant, thread)
 
 
 def read_write(found: Entry, tenant: str, thread: str) -> StoredWrite:
     start = found.rest.find(b":", found.rest.find(_END) + 2) + 1
-    _, *named, task, idx, channel, path, value = _unpacked(found.rest[start:], 10)
+    _, *named, task, idx, channel, path, value = _unpacked(found.rest[start:], _WRITE)
     write = StoredWrite(Owner(*named), task, idx, channel, path, value)
     return _checked(write, found, found.group + b"w" + found.rest[:start], tenant, thread)
 
@@ -267,8 +273,11 @@ def read_write(found: Entry, tenant: str, thread: str) -> StoredWrite:
 def read_body(packed: bytes, base: int, where: str) -> Body:
     """A body as stored, with the starts of its ranges counted from the log's beginning."""
     try:
-        told, refs = ormsgpack.unpackb(packed)
-        return Body(told, {channel: _ref(ref, base) for channel, ref in refs.items()})
+        match ormsgpack.unpackb(packed):
+            case [bytes(told), dict(refs)]:
+                return Body(told, {channel: _ref(ref, base) for channel, ref in refs.items()})
+            case other:
+                raise TypeError(type(other).__name__)
     except (ValueError, TypeError) as error:
         raise CorruptCheckpoint(where, "the body of a record cannot be read") from error
 
@@ -296,9 +305,18 @@ def _packed_ref(ref: Ref) -> Any:
 def _ref(packed: Any, base: int) -> Ref:
     if isinstance(packed, list):
         kind, *ranges = packed
-        return InLog(kind, tuple(_start((start, count), base) for start, count in ranges))
+        if kind not in (LIST, SNAPSHOT):
+            raise ValueError("no kind of list")
+        return InLog(kind, tuple(_start(_range(each), base) for each in ranges))
     if isinstance(packed, bytes | str):
         return packed
+    raise TypeError(type(packed).__name__)
+
+
+def _range(packed: Any) -> Range:
+    match packed:
+        case [int(start), int(count)] if count >= 0:
+            return start, count
     raise TypeError(type(packed).__name__)
 
 
@@ -307,7 +325,7 @@ def _start(each: Range, base: int) -> Range:
     return (start, count) if start >= 0 else (base - 1 - start, count)
 
 
-def _unpacked(packed: bytes, length: int) -> list[Any]:
+def _unpacked(packed: bytes, kinds: tuple[Any, ...]) -> list[Any]:
     try:
         found = ormsgpack.unpackb(packed)
     except ValueError as error:
@@ -316,8 +334,8 @@ def _unpacked(packed: bytes, length: int) -> list[Any]:
         raise CorruptCheckpoint("an entry", f"is a {type(found).__name__}, not a record")
     if found[0] != VERSION:
         raise CorruptCheckpoint("an entry", f"has format version {found[0]!r}; this release reads {VERSION}")
-    if len(found) != length:
-        raise CorruptCheckpoint("an entry", f"has {len(found)} fields, not {length}")
+    if len(found) != len(kinds) or not all(map(isinstance, found, kinds)):
+        raise CorruptCheckpoint("an entry", "has other fields than it should")
     return found
 
 

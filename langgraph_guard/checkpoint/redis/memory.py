@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -85,7 +86,8 @@ class Known:
 
     def remember(self, ns: str, seen: Seen) -> None:
         self.namespaces[ns] = seen
-        self.namespaces.move_to_end(ns)
+        with suppress(KeyError):  # dropped meanwhile, in favour of one that another thread remembers
+            self.namespaces.move_to_end(ns)
         while len(self.namespaces) > NAMESPACES:
             self.namespaces.popitem(last=False)
 
@@ -120,6 +122,7 @@ class Memory:
             if known is None or (known.sid, known.gen) != (sid, gen):
                 known = self._known[thread] = Known(sid, gen, off)
             self._known.move_to_end(thread)
+            self._make_room()
             return known
 
     def trim(self, thread: str) -> None:
@@ -129,12 +132,15 @@ class Memory:
                 size = known.size()
                 self._total += size - self._sizes.get(thread, 0)
                 self._sizes[thread] = size
-            while len(self._known) > 1 and (len(self._known) > self._threads or self._total > self._elements):
-                self._drop(next(iter(self._known)))
+            self._make_room()
 
     def forget(self, thread: str) -> None:
         with self._lock:
             self._drop(thread)
+
+    def _make_room(self) -> None:
+        while len(self._known) > 1 and (len(self._known) > self._threads or self._total > self._elements):
+            self._drop(next(iter(self._known)))
 
     def _drop(self, thread: str) -> None:
         self._known.pop(thread, None)

@@ -210,8 +210,10 @@ class Reader:
         record = self.record(group.record)
         packed = self.codec.unwrap(record.body, identities.of_record(self.codec, record), A_RECORD)
         body = read_body(packed, record.base, A_RECORD)
-        [(core, metadata)] = self.codec.load([body.told], A_RECORD)
-        return Opened(record, self.writes(group), core, metadata, body.refs)
+        match self.codec.load([body.told], A_RECORD):
+            case [[dict(core), dict(metadata)]] if isinstance(core.get("channel_versions", {}), dict):
+                return Opened(record, self.writes(group), core, metadata, body.refs)
+        raise CorruptCheckpoint(A_RECORD, "holds no checkpoint with its metadata")
 
     def writes(self, group: Group) -> list[StoredWrite]:
         found = [read_write(each, self.store.keys.tenant, self.thread) for each in group.writes]

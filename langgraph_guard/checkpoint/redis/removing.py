@@ -38,10 +38,16 @@ def delete_for_runs(store: Store, codec: Codec, runs: Sequence[str]) -> RedisFlo
     for run in runs:
         index = store.keys.run(run)
         (threads,) = yield [("SMEMBERS", index)]
-        for thread in sorted(member.decode() for member in threads):
-            yield from collect(store, codec, thread, partial(_of_run, run))
+        yield from _collect_from(store, codec, run, threads)
         if threads:
             yield [("SREM", index, *threads)]
+            # A writer of the run may have come between; who comes now is indexed anew.
+            yield from _collect_from(store, codec, run, threads)
+
+
+def _collect_from(store: Store, codec: Codec, run: str, threads: Iterable[bytes]) -> RedisFlow[None]:
+    for thread in sorted(member.decode() for member in threads):
+        yield from collect(store, codec, thread, partial(_of_run, run))
 
 
 def prune(store: Store, codec: Codec, thread: str) -> RedisFlow[None]:
@@ -73,6 +79,7 @@ def _node(found: Opened) -> Node:
 
 def collect(store: Store, codec: Codec, thread: str, choose: Choose) -> RedisFlow[None]:
     """Remove what `choose` says. A writer that comes between makes it look again; what it wrote stays whole."""
+    store = replace(store, refresh_on_read=False)  # to clean up is not to use
     for _ in range(ATTEMPTS):
         try:
             if (yield from _collected(Reader(store, codec, thread), choose)):

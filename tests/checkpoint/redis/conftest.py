@@ -12,7 +12,7 @@ import pytest
 from langgraph_guard.checkpoint.redis import RedisSaver
 from langgraph_guard.testing import FaultProxy
 from langgraph_guard.testing.contracts.saver import STORED_TYPES
-from tests.servers.redis import HOST, RedisServer, redis_cluster, redis_sentinel, redis_server
+from tests.servers.redis import HOST, RedisSentinel, RedisServer, redis_cluster, redis_sentinel, redis_server
 
 __all__ = ["redis_cluster", "redis_sentinel", "redis_server"]
 
@@ -23,6 +23,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Ten thousand tests take half a minute to be found and not run."""
     skipped = collection_path.name == "test_contract_everywhere.py" and config.option.markexpr == "not slow"
     return True if skipped else None
+
+
+@pytest.fixture(scope="session")
+def watched() -> Iterator[RedisSentinel]:
+    """A master, its replica and three Sentinels, for tests that let them live."""
+    with RedisSentinel() as sentinel:
+        yield sentinel
 
 
 @pytest.fixture
