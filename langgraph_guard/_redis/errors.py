@@ -89,6 +89,8 @@ def code(error: BaseException) -> str:
     text = str(error).removeprefix("ERR ")
     if text.startswith(("unknown command", "unknown subcommand", "Unknown subcommand")):
         return "UNKNOWN"
+    if "The user executing the script can't" in text or "ACL failure in script" in text:
+        return "NOPERM"
     if text.startswith("Error running script"):
         return _code_in_script(text)
     word = text.partition(" ")[0]
@@ -97,8 +99,6 @@ def code(error: BaseException) -> str:
 
 def _code_in_script(text: str) -> str:
     # Up to 6.2 the reply to a command inside a script is wrapped: "… @user_script:1: -OOM command not allowed …"
-    if "The user executing the script can't" in text:
-        return "NOPERM"
     return next((word for word in (*_REMEDIES, *_REASONS) if re.search(rf"\b{word}\b", text)), "ERR")
 
 

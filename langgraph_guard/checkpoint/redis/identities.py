@@ -33,6 +33,14 @@ def of_write(codec: Codec, write: StoredWrite) -> bytes:
     return identity("write", *named, write.task, write.idx, write.channel, write.path)
 
 
+def of_big_write(codec: Codec, sid: bytes, write: StoredWrite) -> bytes:
+    """Of a write whose value is a blob: its place in the storage, which travels with a copy of the thread."""
+    if not codec.sealed:
+        return b""
+    place = (write.owner.ns, write.owner.id, write.task, write.idx, write.channel, write.path)
+    return identity("big write", sid, *place)
+
+
 def blob_name(codec: Codec, sid: bytes, data: bytes) -> str:
     """A blob is named by its content, so that equal ones are stored once.
 

@@ -2,7 +2,7 @@
 
 A thread is four keys in one hash slot, `{…}` being its tenant and id; so it expires, is copied and goes as a whole:
 
-    lgg:{tenant.thread}:m   HASH  v, sid (storage id), gen (collections so far), off (log entries trimmed), n (commits)
+    lgg:{tenant.thread}:m   HASH  v, sid (storage id), gen (collections so far), n (commits), off and end (of the log)
     lgg:{tenant.thread}:e   ZSET  every checkpoint and pending write, as an ordered map: score 0, member = key + value
     lgg:{tenant.thread}:l   LIST  the log: each element of each list that was ever in the state, once
     lgg:{tenant.thread}:b   HASH  blobs: big values, named by their digest
@@ -337,6 +337,11 @@ def _unpacked(packed: bytes, kinds: tuple[Any, ...]) -> list[Any]:
     if len(found) != len(kinds) or not all(map(isinstance, found, kinds)):
         raise CorruptCheckpoint("an entry", "has other fields than it should")
     return found
+
+
+def incomplete() -> CorruptCheckpoint:
+    """Of a thread that lacks one of its keys, or a part of it: to go on would give wrong answers later."""
+    return CorruptCheckpoint("a thread", "is not all there: the server evicted a part of it, or somebody deleted it")
 
 
 def wrong_version(found: Any) -> CorruptCheckpoint:

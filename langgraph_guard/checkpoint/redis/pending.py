@@ -15,7 +15,7 @@ from langgraph_guard.checkpoint.core.codec import Codec
 from langgraph_guard.checkpoint.redis import identities
 from langgraph_guard.checkpoint.redis.layout import Owner, StoredWrite
 from langgraph_guard.checkpoint.redis.memory import Known
-from langgraph_guard.checkpoint.redis.putting import ATTEMPTS, check_version, dump, filling
+from langgraph_guard.checkpoint.redis.putting import ATTEMPTS, check_thread, dump, filling
 from langgraph_guard.checkpoint.redis.scripts import WRITE
 from langgraph_guard.checkpoint.redis.store import Command, RedisFlow, Store, new_storage_id
 from langgraph_guard.errors import ConfigError, StoreRefused
@@ -45,7 +45,7 @@ def put_writes(
     for _ in range(ATTEMPTS if packed else 0):
         known = store.memory.of(thread)
         code, sid, gen, off, version = (yield _batch(store, codec, known, packed))[-1]
-        check_version(code, version)
+        check_thread(code, version)
         if code == b"ok":
             store.memory.storage(thread, sid, gen, off)
             return
@@ -71,7 +71,12 @@ class PackedWrite:
         return replace(self.write, value=codec.wrap(self.data, identities.of_write(codec, self.write)))
 
     def by_name(self, codec: Codec, sid: bytes) -> StoredWrite:
-        return replace(self.write, value=identities.blob_name(codec, sid, self.data))
+        return replace(self.write, value=self.blob(codec, sid)[0])
+
+    def blob(self, codec: Codec, sid: bytes) -> tuple[str, bytes]:
+        """A big value's name and its stored form."""
+        bound = identities.of_big_write(codec, sid, self.write)
+        return identities.blob_name(codec, sid, bound + self.data), codec.wrap(self.data, bound)
 
 
 def _named(owner: Owner, task: str, path: str, channel: str, at: int) -> StoredWrite:
@@ -102,10 +107,9 @@ def _batch(store: Store, codec: Codec, known: Known | None, packed: list[PackedW
     owner = packed[0].write.owner
     keys = store.keys.thread(owner.thread)
     sid = known.sid if known else new_storage_id()
-    blobs = {identities.blob_name(codec, sid, each.data): each.data for each in packed if each.is_big}
-    closed = {name: codec.wrap(data, identities.of_blob(codec, sid, name)) for name, data in blobs.items()}
+    blobs = dict(each.blob(codec, sid) for each in packed if each.is_big)
     stored = [each.by_name(codec, sid) if each.is_big else each.inline(codec) for each in packed]
     terms = ("0" if known else "1", sid, "1" if blobs and codec.sealed else "0", store.ttl)
     said = [part for write in stored for part in ("last" if write.idx < 0 else "first", write.key, write.pack())]
     ahead = [] if known else [store.register(owner.thread)]
-    return [*ahead, *filling(keys.log, keys.blobs, [], closed), (WRITE, 4, *keys, *terms, *said)]
+    return [*ahead, *filling(keys.log, keys.blobs, [], blobs), (WRITE, 4, *keys, *terms, *said)]

@@ -23,6 +23,7 @@ from langgraph_guard.checkpoint.redis.layout import (
     Owner,
     Record,
     Ref,
+    incomplete,
     settled,
     wrong_version,
 )
@@ -63,7 +64,7 @@ def put(
     for _ in range(ATTEMPTS):
         commit = Commit(store, draft, store.memory.of(thread))
         code, sid, gen, off, base, version = (yield commit.batch())[-1]
-        check_version(code, version)
+        check_thread(code, version)
         if code == b"ok":
             commit.remember(store.memory.storage(thread, sid, gen, off), base)
             store.memory.trim(thread)
@@ -224,10 +225,12 @@ def dump(codec: Codec, channel: str, value: Any) -> bytes:
         raise CheckpointTooLarge(error.limit, error.size, ((channel, error.size),)) from None
 
 
-def check_version(code: bytes, version: bytes) -> None:
-    """Raise if a script refused a thread because its format is not ours."""
+def check_thread(code: bytes, version: bytes) -> None:
+    """Raise if a script refused a thread because its format is not ours, or not all of it is there."""
     if code == b"version":
         raise wrong_version(version)
+    if code == b"broken":
+        raise incomplete()
 
 
 def _goes_to_log(value: Any) -> bool:

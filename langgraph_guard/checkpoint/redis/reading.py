@@ -33,6 +33,7 @@ from langgraph_guard.checkpoint.redis.layout import (
     StoredWrite,
     entry,
     group_span,
+    incomplete,
     namespace_span,
     read_body,
     read_record,
@@ -175,9 +176,12 @@ class Reader:
         guessed = Fetched(self.keys, known.off) if known else self._fetched
         asked = guessed.ask(known.seen(ns).plan, open_end=True) if known else []
         sealed = [("LLEN", self.keys.log)] if self.codec.sealed else []
-        replies = yield [self._meta(), *commands, *sealed, *asked, *self.store.touch(self.keys)]
+        there = ("EXISTS", self.keys.entries)
+        replies = yield [self._meta(), there, *commands, *sealed, *asked, *self.store.touch(self.keys)]
         self._check(replies[0])
-        answers, rest = replies[1 : 1 + len(commands)], replies[1 + len(commands) :]
+        if bool(replies[1]) != bool(self.sid):
+            raise incomplete()
+        answers, rest = replies[2 : 2 + len(commands)], replies[2 + len(commands) :]
         if sealed:
             self.end = self.off + rest.pop(0)
         if known and (self.sid, self.gen) == (known.sid, known.gen):
@@ -234,7 +238,8 @@ class Reader:
 
     def pending(self, write: StoredWrite) -> PendingWrite:
         if isinstance(write.value, str):
-            return write.task, write.channel, self._blob(write.value)
+            bound = identities.of_big_write(self.codec, self.sid, write)
+            return write.task, write.channel, self.codec.unpack(self._fetched.blob(write.value), bound, A_WRITE)
         return (
             write.task,
             write.channel,

@@ -363,7 +363,6 @@ def test_a_user_who_lacks_one_command_changes_nothing_that_is_read(own: Own, ope
         assert state(other)[1]["list"] in (OLD["list"], NEW["list"], [LONG])
 
 
-@pytest.mark.xfail(reason="Redis 7.0 words it as ERR, without NOPERM: see code() in _redis/errors.py", strict=True)
 def test_a_permission_that_a_script_lacks_is_named(own: Own) -> None:
     """One reason, wherever the server notices it."""
     server, _, author = own
@@ -670,7 +669,6 @@ def test_a_sealed_list_cannot_be_made_of_other_elements(open_saver: Open, redis_
     assert found.checkpoint["channel_values"]["c"] == ["harmless", "approve"]
 
 
-@pytest.mark.xfail(reason="the name of a big write's blob stands outside of any seal", strict=True)
 def test_a_sealed_write_cannot_be_given_anothers_value(open_saver: Open, redis_server: RedisServer) -> None:
     """Two big writes of one thread: whoever can write to the server could exchange them."""
     saver = open_saver(seal=Seal(os.urandom(32)))

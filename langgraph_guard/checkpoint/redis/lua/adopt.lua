@@ -6,6 +6,7 @@ redis.call('ZCARD', KEYS[2])
 if sid and sid ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'v', 1, 'sid', ARGV[1], 'gen', ARGV[2], 'off', ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'n', 1)
+redis.call('HSET', KEYS[1], 'end', string.format('%.0f', ARGV[3] + redis.call('LLEN', KEYS[3])))
 for at = 5, #ARGV do redis.call('ZADD', KEYS[2], 0, ARGV[at]) end
 -- COPY brought the source's expiry along.
 for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end

@@ -3,22 +3,26 @@
 -- ARGV: 1 create ("1": the thread may be new)  2 sid  3 gen that the references rely on ("" none)
 --       4 log length that the seals rely on ("" none)  5 ttl in ms ("" none)  6 elements pushed ahead of this script
 --       7 key  8 record  9 number of elements, elements …, blob name, blob …
--- Returns {"ok" | "unknown" | "version" | "stale" | "moved", sid, gen, off, base, version}
+-- Returns {"ok" | "broken" | "unknown" | "version" | "stale" | "moved", sid, gen, off, base, version}
 local meta, entries, log, blobs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local known = redis.call('HMGET', meta, 'sid', 'gen', 'off', 'v')
+local known = redis.call('HMGET', meta, 'sid', 'gen', 'off', 'v', 'end')
 local sid, gen, off = known[1], known[2] or '0', tonumber(known[3] or '0')
 local pushed = tonumber(ARGV[6])
 local length = redis.call('LLEN', log) - pushed
 local base = off + length
-redis.call('ZCARD', entries)
+local mapped = redis.call('ZCARD', entries)
 redis.call('HLEN', blobs)
 
 local function refuse(why)
   if pushed > 0 then redis.call('LTRIM', log, 0, -pushed - 1) end
-  if not sid then redis.call('UNLINK', log, blobs) end
+  if not sid and mapped == 0 then redis.call('UNLINK', log, blobs) end
   return {why, sid or '', gen, off, base, known[4] or ''}
 end
 
+-- A part that is gone was evicted, or somebody deleted it. What is there cannot be told from what should be.
+if sid and (mapped == 0 or base < tonumber(known[5] or '0')) then return refuse('broken') end
+if not sid and mapped > 0 then return refuse('broken') end
+if not sid then base = 0 end
 if not sid and (ARGV[1] ~= '1' or ARGV[3] ~= '') then return refuse('unknown') end
 if sid and known[4] ~= '1' then return refuse('version') end
 if ARGV[3] ~= '' and (sid ~= ARGV[2] or gen ~= ARGV[3]) then return refuse('stale') end
@@ -27,9 +31,13 @@ if ARGV[4] ~= '' and ((sid and sid ~= ARGV[2]) or base ~= tonumber(ARGV[4])) the
 if not sid then
   sid = ARGV[2]
   redis.call('HSET', meta, 'v', 1, 'sid', sid, 'gen', 0, 'off', 0)
+  -- Left of a batch of which not all was done.
+  if length > 0 then redis.call('LTRIM', log, length, -1) end
 end
+local count = tonumber(ARGV[9])
 redis.call('HINCRBY', meta, 'n', 1)
-local last = 9 + tonumber(ARGV[9])
+redis.call('HSET', meta, 'end', string.format('%.0f', base + pushed + count))
+local last = 9 + count
 for at = 10, last, 1000 do
   redis.call('RPUSH', log, unpack(ARGV, at, math.min(at + 999, last)))
 end

@@ -2,12 +2,13 @@
 -- KEYS: meta, entries, log, blobs
 -- ARGV: 1 create ("1": the thread may be new)  2 sid  3 whether seals rely on it  4 ttl in ms ("" none)
 --       then for each write: "first" | "last", key, value
--- Returns {"ok" | "unknown" | "version" | "moved", sid, gen, off, version}
+-- Returns {"ok" | "broken" | "unknown" | "version" | "moved", sid, gen, off, version}
 local meta, entries, blobs = KEYS[1], KEYS[2], KEYS[4]
 local known = redis.call('HMGET', meta, 'sid', 'gen', 'off', 'v')
 local sid, gen, off = known[1], known[2] or '0', tonumber(known[3] or '0')
-redis.call('ZCARD', entries)
+local mapped = redis.call('ZCARD', entries)
 redis.call('HLEN', blobs)
+if (sid and mapped == 0) or (not sid and mapped > 0) then return {'broken', sid or '', gen, off, known[4] or ''} end
 if not sid then
   if ARGV[1] ~= '1' then
     redis.call('UNLINK', blobs)
