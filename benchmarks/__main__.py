@@ -12,7 +12,23 @@ from types import ModuleType
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from benchmarks import accuracy, events, fused, gate, imports, ledger, meter, overspend, tokens
+from benchmarks import (
+    accuracy,
+    crowd,
+    deltas,
+    distant,
+    events,
+    fused,
+    gate,
+    growth,
+    imports,
+    ledger,
+    loops,
+    meter,
+    overspend,
+    savers,
+    tokens,
+)
 from benchmarks.measure import Row
 
 CLAIMS: dict[str, ModuleType] = {
@@ -25,8 +41,18 @@ CLAIMS: dict[str, ModuleType] = {
     "overspend": overspend,
     "tokens": tokens,
     "accuracy": accuracy,
+    "savers": savers,
+    "distant": distant,
+    "growth": growth,
+    "deltas": deltas,
+    "crowd": crowd,
+    "loops": loops,
 }
-DETAILS: dict[str, Callable[[], RenderableType]] = {"accuracy": accuracy.every_kind}
+DETAILS: dict[str, Callable[[], RenderableType]] = {
+    "accuracy": accuracy.every_kind,
+    "savers": savers.every_operation,
+    "distant": distant.every_operation,
+}
 """What there is to see behind the rows."""
 
 WIDTH = 170
@@ -65,7 +91,7 @@ def table(found: list[Row]) -> Table:
 def machine() -> str:
     names = ("langgraph", "langchain-core")
     on = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)]
-    return f"CPU time, medians of interleaved rounds. {', '.join(on)}, {os.cpu_count()} cores."
+    return f"CPU time, of savers wall time, medians of interleaved rounds. {', '.join(on)}, {os.cpu_count()} cores."
 
 
 if __name__ == "__main__":

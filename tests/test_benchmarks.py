@@ -17,8 +17,8 @@ from benchmarks.texts import texts
 from langgraph_guard.tokens import loading
 from langgraph_guard.tokens.counter import TokenCounter
 
-SLOW = {"imports": pytest.mark.slow}
-"""Starts a Python for each measurement."""
+SLOW = {"imports": pytest.mark.slow, "distant": pytest.mark.slow}
+"""Start a Python for each measurement."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in bench.CLAIMS])
@@ -26,10 +26,10 @@ def test_a_benchmark_runs_in_a_tiny_size_and_fills_its_rows(name: str) -> None:
     """A claim whose benchmark broke with the code would be a claim that nobody checks."""
     rows = list(bench.CLAIMS[name].rows(rounds=1))
     assert rows
-    assert all(
-        row.claim.startswith(f"{name}: ") and row.ours and row.peer and row.ratio is not None and row.ratio >= 0
-        for row in rows
-    )
+    assert all(row.claim.startswith(f"{name}: ") and row.ours and row.peer for row in rows)
+    measured = [row for row in rows if f"{name}: skipped, " not in row.claim]
+    assert measured
+    assert all(row.ratio is not None and row.ratio >= 0 for row in measured)
 
 
 def test_one_benchmark_can_be_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,33 +1,15 @@
-"""The benchmarks of `RedisSaver` run, and what they compare is what they say. How fast is `make bench`'s business."""
+"""What the benchmarks of `RedisSaver` compare is what they say."""
 
 from __future__ import annotations
-
-from types import ModuleType
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from benchmarks import crowd, deltas, distant, growth, loops, savers, servers
+from benchmarks import deltas, savers, servers
 from benchmarks.calling import Clock, session
 from benchmarks.peers import BARE, BOTH, MEMORY, OFFICIAL, PEERS, POSTGRES, SQLITE, How
 from benchmarks.servers import Servers
 from benchmarks.supersteps import OPERATIONS, on, record
-
-MODULES = {"savers": savers, "growth": growth, "deltas": deltas, "crowd": crowd, "loops": loops}
-
-
-@pytest.mark.parametrize(("name", "module"), MODULES.items())
-def test_a_benchmark_of_savers_runs_in_a_tiny_size(name: str, module: ModuleType) -> None:
-    """A claim whose benchmark broke with the code would be a claim that nobody checks."""
-    rows = list(module.rows(rounds=1))
-    assert any(row.ratio is not None for row in rows)
-    assert all(row.claim.startswith(f"{name}: ") and row.ours and row.peer for row in rows)
-
-
-@pytest.mark.slow
-def test_the_distant_benchmark_runs_in_a_tiny_size() -> None:
-    """It starts a process for its proxy."""
-    assert any(row.ratio is not None for row in distant.rows(rounds=1))
 
 
 def test_what_cannot_be_measured_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
