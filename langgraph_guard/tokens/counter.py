@@ -13,7 +13,7 @@ from langchain_core.messages.utils import MessageLikeRepresentation
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.tokens.anchor import Anchor, Anchors, Prompt
 from langgraph_guard.tokens.chat import REPLY
-from langgraph_guard.tokens.fingerprint import digest, fingerprint
+from langgraph_guard.tokens.fingerprint import digest, fingerprint, opening
 from langgraph_guard.tokens.history import History, as_messages
 from langgraph_guard.tokens.recent import Recent
 from langgraph_guard.tokens.ruler import JOINED, Ruler, ruler_for
@@ -162,7 +162,7 @@ class TokenCounter:
             return self._weigh(ruler, said, message)
 
         [first] = as_messages(body[:1])
-        key = (ruler.key, first.id or fingerprint(first))
+        key = (ruler.key, first.id or opening(first))
         before = self._histories.get(key) or History()
         history = before.continued(body, weigh)
         if history is not before and history.total.most <= LONGEST and not history.begins(before):

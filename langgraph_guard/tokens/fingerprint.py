@@ -13,12 +13,24 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+OPENING = 1_024
+"""Characters."""
+
 _SAYS = ("type", "role", "name", "content", "tool_calls", "invalid_tool_calls")
 
 
 def fingerprint(message: BaseMessage) -> bytes:
     said = message.__dict__
     return digest([*map(said.get, _SAYS), message.additional_kwargs.get("function_call")])
+
+
+def opening(message: BaseMessage) -> bytes:
+    """The same, of a long text its beginning and its length: to look a conversation up by, before it is compared."""
+    said = message.content
+    if not isinstance(said, str) or len(said) <= OPENING:
+        return fingerprint(message)
+    fields = (message.__dict__.get(name) for name in _SAYS if name != "content")
+    return digest([said[:OPENING], len(said), *fields, message.additional_kwargs.get("function_call")])
 
 
 def digest(value: Any) -> bytes:
