@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from langgraph_guard.testing.contracts.saver import SaverContract
 from langgraph_guard.testing.contracts.saver.changes import Lists
-from langgraph_guard.testing.contracts.saver.concurrency import Races
+from langgraph_guard.testing.contracts.saver.concurrency import Concurrency
 from langgraph_guard.testing.contracts.saver.copying import Copying
 from langgraph_guard.testing.contracts.saver.deletion import Deletion, Whole
 from langgraph_guard.testing.contracts.saver.listing import Many, MixedListing
@@ -23,7 +23,7 @@ class TestRedisSaver(RedisContract):
     """As it comes."""
 
 
-class Sample(Lists, Copying, Deletion, Whole, Races, Many, MixedListing, Metadata):
+class Sample(Lists, Copying, Deletion, Whole, Concurrency, Many, MixedListing, Metadata):
     """What a server, a client or an option could change: elements, what moves, what goes, and what happens at once."""
 
     trials = 2

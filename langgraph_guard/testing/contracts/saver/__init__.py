@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from langgraph_guard.testing.contracts.saver.calls import Calls
 from langgraph_guard.testing.contracts.saver.changes import Changes, Lists
-from langgraph_guard.testing.contracts.saver.concurrency import Concurrency, Races
+from langgraph_guard.testing.contracts.saver.concurrency import Concurrency
 from langgraph_guard.testing.contracts.saver.conformance import Conformance
 from langgraph_guard.testing.contracts.saver.copying import Copying
 from langgraph_guard.testing.contracts.saver.deletion import Deletion, Runs, Whole
@@ -53,7 +53,6 @@ class CoreContract(
     Changes,
     Lists,
     Deletion,
-    Concurrency,
     Journeys,
 ):
     """Override `make_saver` and `another`; a saver that lacks a capability of the suite says so in `capabilities`."""
@@ -72,7 +71,7 @@ class SaverContract(
     Pruning,
     PrunedGraphs,
     Calls,
-    Races,
+    Concurrency,
 ):
     """Override `of_tenant` as well; slow stores may lower `trials`."""
 

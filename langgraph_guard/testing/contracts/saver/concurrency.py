@@ -20,7 +20,11 @@ VALUE: Final = {"list": ["a", {"n": 1}], "fixed": "as it was"}
 
 
 class Concurrency(Harness):
-    """LangGraph puts a checkpoint, and the writes of its tasks, from as many threads or tasks."""
+    """LangGraph puts a checkpoint, and the writes of its tasks, from as many threads or tasks.
+
+    A call happens as a whole or not at all, whatever happens beside it. `InMemorySaver` has no lock for that: it loses
+    the writes of one of two tasks when the garbage collector runs between them.
+    """
 
     trials: ClassVar[int] = 10
     """How often the races are run."""
@@ -110,12 +114,6 @@ class Concurrency(Harness):
                 for each in found:
                     _check_it_follows_its_parent(reader, each)
             assert both.state(graph, config).values["note"] == "kept"
-
-
-class Races(Harness):
-    """A call happens as a whole or not at all, whatever happens beside it; `InMemorySaver` has no lock for that."""
-
-    trials: ClassVar[int] = 10
 
     def test_the_first_of_racing_writes_stays_whole(self, both: Both) -> None:
         """One task, run twice at once: one of both, never some of each."""
