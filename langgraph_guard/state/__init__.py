@@ -3,6 +3,7 @@
 records     the values: a turn, what was spent, tool calls that are charged, a verdict, a decision
 keys        `BudgetState` and `GuardState`: the keys, each with its reducer
 reducers    how the pack's own keys merge
+calls       what is kept of tool calls, and how it merges
 generic     reducers for keys of your own: `Annotated[dict, sum_by_key]`, `Annotated[list, last(100)]`, …
 order       which of two values stays, whoever came first
 
@@ -11,6 +12,14 @@ Values are builtins that JSON knows, so every checkpointer brings them back as t
 
 from __future__ import annotations
 
+from langgraph_guard.state.calls import (
+    Artifact,
+    CallVerdict,
+    ToolUse,
+    merge_artifacts,
+    merge_calls,
+    merge_tools,
+)
 from langgraph_guard.state.generic import (
     first_wins,
     highest,
@@ -21,7 +30,7 @@ from langgraph_guard.state.generic import (
     sum_by_key,
     union_by_key,
 )
-from langgraph_guard.state.keys import REDUCERS, BudgetState, GuardState
+from langgraph_guard.state.keys import REDUCERS, BudgetState, GuardState, ToolState
 from langgraph_guard.state.records import Asked, Decision, Spent, Turn, Verdict
 from langgraph_guard.state.reducers import (
     KEPT_ASKED,
@@ -38,11 +47,15 @@ __all__ = [
     "KEPT_ASKED",
     "KEPT_DECISIONS",
     "REDUCERS",
+    "Artifact",
     "Asked",
     "BudgetState",
+    "CallVerdict",
     "Decision",
     "GuardState",
     "Spent",
+    "ToolState",
+    "ToolUse",
     "Turn",
     "Verdict",
     "append_decisions",
@@ -53,7 +66,10 @@ __all__ = [
     "last_by_id",
     "latest_turn",
     "max_by_key",
+    "merge_artifacts",
     "merge_asked",
+    "merge_calls",
+    "merge_tools",
     "merge_usage",
     "merge_verdicts",
     "monotone_labels",

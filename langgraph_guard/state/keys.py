@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 from typing_extensions import TypedDict, get_type_hints
 
+from langgraph_guard.state.calls import Artifact, CallVerdict, ToolUse, merge_artifacts, merge_calls, merge_tools
+from langgraph_guard.state.generic import monotone_labels
 from langgraph_guard.state.records import Asked, Decision, Spent, Turn, Verdict
 from langgraph_guard.state.reducers import (
     append_decisions,
@@ -32,7 +34,16 @@ class BudgetState(TypedDict, total=False):
     guard_halt: Annotated[Decision, first_halt]  # what stopped the turn
 
 
-class GuardState(BudgetState, total=False):
+class ToolState(TypedDict, total=False):
+    """What is kept of tool calls."""
+
+    guard_calls: Annotated[dict[str, dict[str, CallVerdict]], merge_calls]  # by call id and guard
+    guard_tools: Annotated[dict[str, ToolUse], merge_tools]  # by the tool's name
+    guard_artifacts: Annotated[list[Artifact], merge_artifacts]
+    guard_taint: Annotated[list[str], monotone_labels]  # untrusted tools whose results are in the context
+
+
+class GuardState(BudgetState, ToolState, total=False):
     """Everything that the pack keeps."""
 
 

@@ -45,6 +45,17 @@ DECISIONS = _any_of(
     at=AMOUNTS,
 )
 HALTS = DECISIONS
+CALL_VERDICTS = _any_of(
+    verdict=st.sampled_from(["refuse", "note"]), message=IDS, retry_at=st.none() | AMOUNTS, at=AMOUNTS
+)
+CALLS = st.dictionaries(IDS, st.dictionaries(st.sampled_from(["breaker", "loop"]), CALL_VERDICTS, min_size=1))
+TOOLS = st.dictionaries(
+    st.sampled_from(["search", "pay"]),
+    st.fixed_dictionaries(
+        {"calls": st.lists(IDS), "repairs": st.lists(IDS, max_size=3), "turn": IDS, "turn_seq": AMOUNTS}
+    ),
+)
+ARTIFACTS = _any_of(id=IDS, tool=IDS, call=IDS, text=IDS, chars=AMOUNTS, at=AMOUNTS)
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "guard_turn": TURNS,
@@ -53,6 +64,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "guard_verdicts": VERDICTS,
     "guard_decisions": st.lists(DECISIONS, max_size=4),
     "guard_halt": HALTS,
+    "guard_calls": CALLS,
+    "guard_tools": TOOLS,
+    "guard_artifacts": st.lists(ARTIFACTS, max_size=4),
+    "guard_taint": st.lists(IDS),
 }
 """Updates of each key, as nodes write them."""
 
@@ -92,5 +107,21 @@ FULL_STATE: dict[str, Any] = {
     "guard_verdicts": {"budget": {"route": "exceeded", "reason": "limit_cost", "turn": "human-2", "at": 1}},
     "guard_decisions": [FULL_DECISION],
     "guard_halt": FULL_DECISION,
+    "guard_calls": {
+        "call-1": {
+            "breaker": {
+                "verdict": "refuse",
+                "error_type": "circuit_open",
+                "message": "search is not called before 02:17:30",
+                "retry_at": 1_760_000_030_000,
+                "at": 1_760_000_001_200,
+            }
+        }
+    },
+    "guard_tools": {"search": {"calls": ["call-0"], "repairs": ["call-2"], "turn": "human-2", "turn_seq": 2}},
+    "guard_artifacts": [
+        {"id": "a1", "tool": "search", "call": "call-0", "text": "…", "chars": 1, "at": 1_760_000_001_200}
+    ],
+    "guard_taint": ["search"],
 }
 """One value of every key with every field."""

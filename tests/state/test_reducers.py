@@ -21,10 +21,14 @@ from langgraph_guard.state import (
     append_decisions,
     first_halt,
     latest_turn,
+    merge_artifacts,
     merge_asked,
+    merge_calls,
+    merge_tools,
     merge_usage,
     merge_verdicts,
 )
+from langgraph_guard.state.calls import KEPT_ARTIFACTS, KEPT_CHARS, KEPT_VERDICTS
 from tests.state.strategies import DECISIONS, FULL_STATE, VALUES
 
 COMMUTING = sorted(REDUCERS.keys() - {"guard_verdicts"})
@@ -269,3 +273,61 @@ def test_a_halt_of_a_later_turn_replaces_an_earlier_one() -> None:
     now = {"id": "b", "turn": "two", "turn_seq": 2, "at": 9}
 
     assert _all_orders(first_halt, [before, now]) == [now, now]
+
+
+def test_verdicts_of_several_guards_on_one_call_stand_side_by_side() -> None:
+    """The breaker lets a call pass that the loop check refused: the later word must not undo the earlier guard's."""
+    loop, breaker = {"1": {"loop": {"verdict": "refuse", "at": 1}}}, {"1": {"breaker": {"verdict": "note", "at": 2}}}
+
+    assert _all_orders(merge_calls, [loop, breaker]) == [{"1": {**loop["1"], **breaker["1"]}}] * 2
+
+
+def test_the_newest_verdicts_on_calls_stay() -> None:
+    """The key is stored with each checkpoint that changes it, and a thread of a year refuses many calls."""
+    many = [{f"{number:04}": {"loop": {"at": number}}} for number in range(KEPT_VERDICTS + 50)]
+
+    kept = reduce(merge_calls, many)
+
+    assert sorted(kept) == [f"{number:04}" for number in range(50, KEPT_VERDICTS + 50)]
+
+
+def test_a_call_that_ran_is_counted_once() -> None:
+    """A node that is replayed, or retried with a sibling, must not use up what a session may call."""
+    one, both = ({"pay": {"calls": ids, "repairs": [], "turn": "a", "turn_seq": 1}} for ids in (["1"], ["1", "2"]))
+
+    assert [merged["pay"]["calls"] for merged in _all_orders(merge_tools, [one, both])] == [["1", "2"]] * 2
+
+
+def test_repairs_start_anew_with_the_turn() -> None:
+    """What a model got wrong yesterday must not cost it today's attempts; the calls of the session stay."""
+    before = {"pay": {"calls": ["1"], "repairs": ["2", "3"], "turn": "a", "turn_seq": 1}}
+    now = {"pay": {"calls": [], "repairs": ["4"], "turn": "b", "turn_seq": 2}}
+
+    merged = {"pay": {"calls": ["1"], "repairs": ["4"], "turn": "b", "turn_seq": 2}}
+    assert _all_orders(merge_tools, [before, now]) == [merged] * 2
+
+
+def test_artifacts_are_bounded_by_their_number() -> None:
+    """An agent that reads the web all day would carry it along in every checkpoint."""
+    many = [{"id": f"{number:04}", "text": "x", "at": number} for number in range(KEPT_ARTIFACTS + 7)]
+
+    assert merge_artifacts(many[:100], many[100:]) == many[7:]
+
+
+def test_artifacts_are_bounded_by_their_size_and_the_newest_always_stays() -> None:
+    """What was just offloaded is what the model is about to read."""
+    half, more = ({"id": id, "text": "x" * size, "at": at} for id, size, at in (("a", KEPT_CHARS // 2, 1), ("b", 9, 2)))
+    huge = {"id": "c", "text": "x" * (KEPT_CHARS + 1), "at": 3}
+
+    assert merge_artifacts([half], [more]) == [half, more]
+    assert merge_artifacts([half, more], [huge]) == [huge]
+
+
+@given(lists=st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=3, max_size=3))
+def test_the_bound_on_the_size_of_artifacts_holds_however_updates_are_grouped(lists: list[list[int]]) -> None:
+    """What one merge drops must not be what another grouping would have kept."""
+    a, b, c = ([{"id": str(at), "text": "x" * (KEPT_CHARS // 2 * (at % 4)), "at": at} for at in each] for each in lists)
+
+    same = merge_artifacts(merge_artifacts(a, b), c) == merge_artifacts(a, merge_artifacts(b, c))
+
+    assert same  # without their texts, which nobody wants to read here
