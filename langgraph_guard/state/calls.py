@@ -22,7 +22,8 @@ KEPT_USES: Final = 1_000
 KEPT_REPAIRS: Final = 64
 KEPT_ARTIFACTS: Final = 200
 KEPT_CHARS: Final = 4_000_000
-"""Characters of artifacts that stay in state. The newest one stays whatever its size."""
+"""Characters of artifacts that stay in state. The newest one stays whatever its size; which of the oldest go may depend
+on how updates are grouped."""
 
 Record = Mapping[str, Any]
 
