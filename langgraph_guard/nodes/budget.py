@@ -17,7 +17,7 @@ from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.callback import BudgetCallback
 from langgraph_guard.nodes.counting import prompt_size
-from langgraph_guard.nodes.guard import Guard, MessagesView, NodeFlow, Update, in_config, messages_of, path_map, read
+from langgraph_guard.nodes.guard import Guard, NodeFlow, Update, in_config, path_map
 from langgraph_guard.nodes.identity import Identify
 from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.metering import usage as usage_of
@@ -33,6 +33,7 @@ from langgraph_guard.policies.ledger import Balance, Read
 from langgraph_guard.policies.turns import must_land
 from langgraph_guard.prices import Price, PriceBook, ToolPrice, price_book
 from langgraph_guard.prices.tools import tool_prices as checked_tool_prices
+from langgraph_guard.state.views import MessagesView, messages_of, read
 from langgraph_guard.tokens import PromptCounter
 
 P = ParamSpec("P")

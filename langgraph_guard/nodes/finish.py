@@ -15,19 +15,11 @@ from langgraph_guard.errors import ConfigError
 from langgraph_guard.events import emit
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
-from langgraph_guard.nodes.guard import (
-    MessagesView,
-    Update,
-    declare,
-    in_config,
-    messages_of,
-    open_calls,
-    read,
-    renamed,
-)
+from langgraph_guard.nodes.guard import Update, in_config
 from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.model import meters_in
 from langgraph_guard.policies.landing import clip, how_to_continue, reason_of
+from langgraph_guard.state.views import MessagesView, declare, messages_of, open_calls, read, renamed
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from typing_extensions import get_type_hints
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.flow import arun, run
-from langgraph_guard.nodes.guard import Guard, Update, as_schema, in_config, read
+from langgraph_guard.nodes.guard import Guard, Update, in_config
 from langgraph_guard.state import REDUCERS, GuardState
+from langgraph_guard.state.views import as_schema, read
 
 
 class Check(NamedTuple):

@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_guard.errors import show
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.finish import ending
-from langgraph_guard.nodes.guard import messages_of
+from langgraph_guard.state.views import messages_of
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any, Final
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import EmptyChannelError
 
-from langgraph_guard.nodes.guard import messages_of, opener, read
 from langgraph_guard.nodes.runs import Run, namespace, step_of
 from langgraph_guard.policies import turns
 from langgraph_guard.policies.budget import LEDGER_UNITS, Identity, meters
 from langgraph_guard.policies.ledger import TURN, Account, Command, EnsureAtLeast, OpenTurn
+from langgraph_guard.state.views import messages_of, opener, read
 
 # How a task reads channels that its input schema does not name. LangGraph's own ToolNode reads state by it.
 READ: Final = "__pregel_read"

@@ -9,9 +9,10 @@ from typing import Any, Final
 from langchain_core.messages import BaseMessage
 
 from langgraph_guard.errors import BudgetExceeded
-from langgraph_guard.nodes.guard import Update, opener, read
+from langgraph_guard.nodes.guard import Update
 from langgraph_guard.nodes.ids import growing_id
 from langgraph_guard.policies.budget import STATUS, Standing
+from langgraph_guard.state.views import opener, read
 
 
 @dataclass(frozen=True, slots=True)

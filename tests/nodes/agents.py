@@ -14,9 +14,9 @@ from langgraph.prebuilt import ToolNode
 
 from langgraph_guard import Budget, BudgetCheckNode, FinishNode, Limit, MemoryBackend, fuse
 from langgraph_guard.backends import Backend
-from langgraph_guard.nodes.guard import read
 from langgraph_guard.policies.budget import Identity, meters
 from langgraph_guard.policies.ledger import TURN, Account, Balance, Read
+from langgraph_guard.state.views import read
 from langgraph_guard.testing import Reply, ScriptedChatModel, calls, says
 
 

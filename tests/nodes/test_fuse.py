@@ -13,7 +13,8 @@ from langgraph.types import Overwrite
 
 from langgraph_guard import Budget, BudgetCheckNode, ConfigError, Limit, MemoryBackend, fuse
 from langgraph_guard.nodes.fuse import after, joined
-from langgraph_guard.nodes.guard import Guard, Update, messages_of
+from langgraph_guard.nodes.guard import Guard, Update
+from langgraph_guard.state.views import messages_of
 from tests.nodes.agents import asks, loops, react, thread
 
 
