@@ -16,6 +16,7 @@ from langgraph_guard.events import emit
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.callback import BudgetCallback
+from langgraph_guard.nodes.charges import ToolCharges
 from langgraph_guard.nodes.counting import prompt_size
 from langgraph_guard.nodes.guard import Guard, NodeFlow, Update, in_config, path_map
 from langgraph_guard.nodes.identity import Identify
@@ -153,6 +154,11 @@ class BudgetCheckNode(Guard):
         Denials are exceptions: the run ends with `BudgetExceeded`.
         """
         return self._callback
+
+    @property
+    def tool_charges(self) -> ToolCharges:
+        """What `ToolGuard(budget=…)` charges with."""
+        return ToolCharges(self._meter, self._tools, self._callback)
 
     # How it decides
 

@@ -23,13 +23,13 @@ from langgraph.errors import GraphInterrupt
 
 from langgraph_guard.flow import run
 from langgraph_guard.nodes.attempt import answered_by, read_usage
-from langgraph_guard.nodes.held import Held, metering
+from langgraph_guard.nodes.held import Held, charging, metering
 from langgraph_guard.nodes.metering import LedgerFlow, Meter
 from langgraph_guard.nodes.pricing import ModelRef
 from langgraph_guard.nodes.tools import NO_RESULT, ToolBatch, ToolCall, ToolCalls
-from langgraph_guard.nodes.turn import peek
 from langgraph_guard.policies.calls import DEFAULT_MAX_OUTPUT, MIN_OUTPUT, Call
 from langgraph_guard.policies.outcomes import Outcome, outcome_of
+from langgraph_guard.state.views import peek
 
 OUTPUT_NAMES: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample")
 
@@ -90,6 +90,8 @@ class BudgetCallback(BaseCallbackHandler):
         tool_call_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if (self._meter, tool_call_id) in charging.get():
+            return
         config = ensure_config()
         around = self._meter.run_of(config)
         if around is not None:

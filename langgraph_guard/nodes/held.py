@@ -34,6 +34,9 @@ class Scope:
 metering: ContextVar[frozenset[Meter]] = ContextVar("langgraph_guard_metering", default=frozenset())
 """The budgets that hold a reservation for the model call that is being made: inner meters of theirs abstain."""
 
+charging: ContextVar[frozenset[tuple[Meter, str]]] = ContextVar("langgraph_guard_charging", default=frozenset())
+"""The tool calls that a `ToolGuard` charges to a budget itself: its callback leaves their start and end alone."""
+
 scopes: ContextVar[Mapping[Meter, Scope]] = ContextVar("langgraph_guard_scopes", default={})  # noqa: B039 - never mutated
 """The tracked nodes around the current call, by budget."""
 

@@ -21,7 +21,7 @@ from langgraph_guard.nodes.held import Held, Scope, scopes
 from langgraph_guard.nodes.identity import Identify, checked, identify
 from langgraph_guard.nodes.pricing import Pricing
 from langgraph_guard.nodes.runs import Run, Runs
-from langgraph_guard.nodes.turn import counters, enter, peek
+from langgraph_guard.nodes.turn import counters, enter
 from langgraph_guard.policies.budget import Budget, Identity, nap
 from langgraph_guard.policies.calls import Ask, Call, denial, plan
 from langgraph_guard.policies.ledger import (
@@ -41,6 +41,7 @@ from langgraph_guard.policies.ledger import (
 )
 from langgraph_guard.policies.outcomes import Outcome
 from langgraph_guard.prices import Usage
+from langgraph_guard.state.views import peek
 
 _log = logging.getLogger(__name__)
 
@@ -96,13 +97,16 @@ class Meter:
         """Raise `BudgetExceeded` from `cause` when the turn's seconds are used up."""
         run = self.run_of(config)
         try:
-            self._timeout(run, landing)
+            self.time_left(run, landing)
         except BudgetExceeded as error:
             self.deny(error, run)
             raise error from cause
 
-    def _timeout(self, run: Run | None, landing: bool) -> float | None:
-        """Seconds that a call may take; `None` without a limit. A landing has a twentieth, 5 s at least."""
+    def time_left(self, run: Run | None, landing: bool) -> float | None:
+        """Seconds that a call may take; `None` without a limit. A landing has a twentieth, 5 s at least.
+
+        Raises `BudgetExceeded` when the turn's are used up.
+        """
         per_call = [limit.amount for limit in self.budget.of(unit="seconds", per="call")]
         for limit in self.budget.of(unit="seconds", per="turn"):
             used = run.active_ms(self.now_ms()) if run and not landing else 0
@@ -138,14 +142,14 @@ class Meter:
             rates = self.pricing.rates(held.model, held.asked_at)
             held.priced = rates is not None
             who = self.who(config, run)
-            self._timeout(run, call.landing)
+            self.time_left(run, call.landing)
             held.ask = plan(self.budget, who, call, self.pricing.worst(rates), aside=self.has_landing)
             granted = yield from self.reserve(held, run)
         except BudgetExceeded as error:
             held.ask = None  # Nothing was written, so there is nothing to close.
             self.deny(error, run, latch=error.scope != "call" and not call.landing)
             raise
-        held.timeout = self._timeout(run, call.landing)
+        held.timeout = self.time_left(run, call.landing)
         held.cap, held.short = held.ask.output_cap(granted)
         self.scope().metered = True
         self.say_reserved(held)

@@ -22,8 +22,7 @@ from langgraph_guard.nodes.held import Scope, scopes
 from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.runs import Run
 from langgraph_guard.nodes.tools import ToolCall, ToolCalls
-from langgraph_guard.nodes.turn import keeps, peek
-from langgraph_guard.state.views import declare, input_schema_of, messages_of, open_calls, read
+from langgraph_guard.state.views import declare, input_schema_of, keeps, messages_of, open_calls, peek, read
 
 CALL: Final = object()
 """The command of a tracked node's flow that runs the node."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import EmptyChannelError
 
 from langgraph_guard.nodes.runs import Run, namespace, step_of
 from langgraph_guard.policies import turns
 from langgraph_guard.policies.budget import LEDGER_UNITS, Identity, meters
 from langgraph_guard.policies.ledger import TURN, Account, Command, EnsureAtLeast, OpenTurn
 from langgraph_guard.state.views import messages_of, opener, read
-
-# How a task reads channels that its input schema does not name. LangGraph's own ToolNode reads state by it.
-READ: Final = "__pregel_read"
 
 
 def counters(who: Identity) -> tuple[Account, ...]:
@@ -50,29 +45,6 @@ def passed(run: Run, state: Any, config: RunnableConfig, messages_key: str, now_
     step = step_of(config)
     zero = run.zero_steps.setdefault(namespace(config), step - turn.get("steps", 0))
     return turns.passed(turn, active_ms=run.active_ms(now_ms), steps=step - zero, newest=newest)
-
-
-def peek(config: RunnableConfig, *keys: str) -> dict[str, Any]:
-    """State as the channels of the running graph show it, for code that is not given it."""
-    look = (config.get("configurable") or {}).get(READ)
-    found: dict[str, Any] = {}
-    if look is None:
-        return {}
-    for key in keys:
-        with suppress(KeyError, EmptyChannelError):  # The graph keeps no such key, or nothing was written to it yet.
-            found[key] = look(key)
-    return found
-
-
-def keeps(config: RunnableConfig, key: str) -> bool:
-    """Whether the running graph keeps `key`: an update of it is dropped otherwise."""
-    look = (config.get("configurable") or {}).get(READ)
-    try:
-        return look is not None and (look(key), True)[1]
-    except EmptyChannelError:
-        return True
-    except KeyError:
-        return False
 
 
 def _raised(accounts: tuple[Account, ...], used: Mapping[str, Any], turn: str) -> list[Command]:

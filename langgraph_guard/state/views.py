@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from inspect import ismethod
 from types import MethodType
 from typing import Any, Final, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import EmptyChannelError
 from typing_extensions import TypedDict, get_type_hints
 
 from langgraph_guard.state.keys import GuardState
+
+# How a task reads channels that its input schema does not name. LangGraph's own ToolNode reads state by it.
+READ: Final = "__pregel_read"
 
 OURS: Final = "lc_source"
 """The `additional_kwargs` key of messages that no person wrote: summaries, nudges. LangChain's own word."""
@@ -66,6 +72,29 @@ def open_calls(messages: Sequence[BaseMessage]) -> list[Any]:
             return [call for call in message.tool_calls if call["id"] not in answered]
         answered.add(getattr(message, "tool_call_id", ""))
     return []
+
+
+def peek(config: RunnableConfig, *keys: str) -> dict[str, Any]:
+    """State as the channels of the running graph show it, for code that is not given it."""
+    look = (config.get("configurable") or {}).get(READ)
+    found: dict[str, Any] = {}
+    if look is None:
+        return {}
+    for key in keys:
+        with suppress(KeyError, EmptyChannelError):  # The graph keeps no such key, or nothing was written to it yet.
+            found[key] = look(key)
+    return found
+
+
+def keeps(config: RunnableConfig, key: str) -> bool:
+    """Whether the running graph keeps `key`: an update of it is dropped otherwise."""
+    look = (config.get("configurable") or {}).get(READ)
+    try:
+        return look is not None and (look(key), True)[1]
+    except EmptyChannelError:
+        return True
+    except KeyError:
+        return False
 
 
 def renamed(schema: type, key: str) -> type:

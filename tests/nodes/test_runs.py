@@ -10,7 +10,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from langgraph_guard.nodes.runs import RESUMING, Run, Runs, namespace, runtime_of, step_of
-from langgraph_guard.nodes.turn import READ, peek
+from langgraph_guard.state.views import READ, peek
 from tests.nodes.agents import asks, thread
 
 
