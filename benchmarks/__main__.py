@@ -14,6 +14,8 @@ from rich.table import Table
 
 from benchmarks import (
     accuracy,
+    breakers,
+    cleaning,
     crowd,
     deltas,
     distant,
@@ -25,6 +27,7 @@ from benchmarks import (
     ledger,
     loops,
     meter,
+    offload,
     overspend,
     savers,
     tokens,
@@ -38,6 +41,7 @@ CLAIMS: dict[str, ModuleType] = {
     "imports": imports,
     "events": events,
     "ledger": ledger,
+    "breakers": breakers,
     "overspend": overspend,
     "tokens": tokens,
     "accuracy": accuracy,
@@ -47,6 +51,8 @@ CLAIMS: dict[str, ModuleType] = {
     "deltas": deltas,
     "crowd": crowd,
     "loops": loops,
+    "offload": offload,
+    "cleaning": cleaning,
 }
 DETAILS: dict[str, Callable[[], RenderableType]] = {
     "accuracy": accuracy.every_kind,

@@ -6,6 +6,7 @@ tokens      how big it is
 state       what travels in the graph
 events      what it says
 backends    what processes share
+tools       what happens around a tool call
 nodes       policies as graph nodes
 testing     for your tests and ours
 cli         `langgraph-guard demo`
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
     from langgraph_guard.backends import MemoryBackend as MemoryBackend
     from langgraph_guard.errors import BudgetExceeded as BudgetExceeded
     from langgraph_guard.errors import BudgetUnavailable as BudgetUnavailable
+    from langgraph_guard.errors import CircuitOpen as CircuitOpen
     from langgraph_guard.errors import ConfigError as ConfigError
     from langgraph_guard.errors import GuardError as GuardError
     from langgraph_guard.errors import IdentityMissing as IdentityMissing
     from langgraph_guard.errors import PriceUnknown as PriceUnknown
     from langgraph_guard.nodes import BudgetCheckNode as BudgetCheckNode
+    from langgraph_guard.nodes import CircuitBreakerNode as CircuitBreakerNode
     from langgraph_guard.nodes import FinishNode as FinishNode
     from langgraph_guard.nodes import GuardReport as GuardReport
+    from langgraph_guard.nodes import LoopCheckNode as LoopCheckNode
     from langgraph_guard.nodes import aguard_report as aguard_report
     from langgraph_guard.nodes import fuse as fuse
     from langgraph_guard.nodes import guard_report as guard_report
@@ -43,6 +47,11 @@ if TYPE_CHECKING:
     from langgraph_guard.state import GuardState as GuardState
     from langgraph_guard.tokens import TokenCounter as TokenCounter
     from langgraph_guard.tokens import count_tokens as count_tokens
+    from langgraph_guard.tools import ToolContract as ToolContract
+    from langgraph_guard.tools import ToolGuard as ToolGuard
+    from langgraph_guard.tools import ToolResult as ToolResult
+    from langgraph_guard.tools import contract as contract
+    from langgraph_guard.tools.breaker import CircuitBreaker as CircuitBreaker
 
 _WHERE = {
     "Budget": "policies.budget",
@@ -50,6 +59,9 @@ _WHERE = {
     "BudgetExceeded": "errors",
     "BudgetState": "state",
     "BudgetUnavailable": "errors",
+    "CircuitBreaker": "tools.breaker",
+    "CircuitBreakerNode": "nodes",
+    "CircuitOpen": "errors",
     "ConfigError": "errors",
     "FinishNode": "nodes",
     "GuardError": "errors",
@@ -58,12 +70,17 @@ _WHERE = {
     "IdentityMissing": "errors",
     "Limit": "policies.budget",
     "LiteLLMPrices": "prices",
+    "LoopCheckNode": "nodes",
     "MemoryBackend": "backends",
     "Price": "prices",
     "PriceUnknown": "errors",
     "TokenCounter": "tokens",
+    "ToolContract": "tools",
+    "ToolGuard": "tools",
     "ToolPrice": "prices",
+    "ToolResult": "tools",
     "aguard_report": "nodes",
+    "contract": "tools",
     "count_tokens": "tokens",
     "fuse": "nodes",
     "guard_report": "nodes",

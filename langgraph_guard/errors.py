@@ -3,12 +3,14 @@
     GuardError
     ├── ConfigError (ValueError)            a setting is wrong; raised while the graph is being built
     │   └── InvalidAmount                   a limit, price or usage figure is not one
+    ├── UnreadableResult (ValueError)       a tool's result has no end; `ToolGuard` answers with it
     └── GuardRuntimeError (RuntimeError)    a run may not go on; LangGraph's retry policy leaves these alone
         ├── BudgetExceeded                  a limit would be passed; nothing was spent
         ├── PriceUnknown                    a USD limit stands, and what the model costs is not known
         ├── IdentityMissing                 a limit is per user (or tenant, …) and nobody said which
         ├── ReservationConflict             a reservation id was used again for something else
         ├── BudgetUnavailable               the ledger did not answer; fails closed
+        ├── CircuitOpen                     a service failed too often and is left alone; no call was made
         └── StoreError                      what holds the runs could not do it; the driver's error is the cause
             ├── StoreUnavailable            no answer within the deadline
             ├── StoreRefused                the server said no: out of memory, read-only, no permission, too old
@@ -21,6 +23,7 @@ Messages name the field, the kind or size of the value, and the limit. They neve
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 
@@ -134,6 +137,24 @@ class BudgetUnavailable(_Record):
 
     def __str__(self) -> str:
         return f"the budget ledger ({self.backend}) did not answer within {self.waited:.1f} s"
+
+
+@dataclass(eq=False)
+class CircuitOpen(_Record):
+    """The circuit of `key` is not closed, so the call was not made. `key` is a tool's, host's or model's name.
+
+    `retry_after`: seconds until another try; `None` while a person holds it open.
+    """
+
+    key: str
+    state: str
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        if self.state == "forced_open" or self.retry_after is None:
+            return f"the circuit of {self.key!r} is held open: no call is made until somebody resets it"
+        why = "is being tried out" if self.state == "half_open" else "is open"
+        return f"the circuit of {self.key!r} {why}: no call is made for another {math.ceil(self.retry_after)} s"
 
 
 class StoreError(_Record):

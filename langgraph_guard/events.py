@@ -32,6 +32,14 @@ SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
     "budget.released": ("guard", "reservation", "outcome"),
     "budget.denied": ("guard", "unit", "scope", "window", "limit", "spent", "reserved", "requested", "retry_after"),
     "budget.waited": ("guard", "unit", "scope", "window", "seconds"),
+    "breaker.transition": ("breaker", "key", "before", "after", "reason", "retry_at"),
+    "breaker.refused": ("breaker", "key", "state", "retry_after"),
+    "breaker.registry": ("breaker", "reachable", "error"),
+    "tool.answered": ("tool", "status", "error_type", "attempts", "seconds"),
+    "tool.retried": ("tool", "attempt", "pause", "error_type"),
+    "tool.cleaned": ("tool", "kinds", "count"),
+    "tool.offloaded": ("tool", "chars", "shown"),
+    "loop.found": ("guard", "kind", "tool", "count", "rung"),
     "run.finished": ("guard", "status", "closed_calls", "by_model"),
 }
 

@@ -19,6 +19,7 @@ from langgraph_guard.errors import (
     BudgetExceeded,
     BudgetUnavailable,
     CheckpointTooLarge,
+    CircuitOpen,
     ConfigError,
     CorruptCheckpoint,
     GuardError,
@@ -75,6 +76,18 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
         "reservation 7f3a is settled; it cannot be released",
     ),
     "unavailable": (BudgetUnavailable("redis", 2.0), "the budget ledger (redis) did not answer within 2.0 s"),
+    "circuit open": (
+        CircuitOpen("search", "open", 27.2),
+        "the circuit of 'search' is open: no call is made for another 28 s",
+    ),
+    "circuit half-open": (
+        CircuitOpen("search", "half_open", 60.0),
+        "the circuit of 'search' is being tried out: no call is made for another 60 s",
+    ),
+    "circuit held open": (
+        CircuitOpen("search", "forced_open"),
+        "the circuit of 'search' is held open: no call is made until somebody resets it",
+    ),
     "store unavailable": (StoreUnavailable("redis", "put", 10.0), "redis did not answer put within 10.0 s"),
     "store refused": (
         StoreRefused("redis", "put", "it is out of memory"),

@@ -46,6 +46,14 @@ def test_the_schema_is_pinned() -> None:
         "budget.released": ("guard", "reservation", "outcome"),
         "budget.denied": ("guard", "unit", "scope", "window", "limit", "spent", "reserved", "requested", "retry_after"),
         "budget.waited": ("guard", "unit", "scope", "window", "seconds"),
+        "loop.found": ("guard", "kind", "tool", "count", "rung"),
+        "breaker.transition": ("breaker", "key", "before", "after", "reason", "retry_at"),
+        "breaker.refused": ("breaker", "key", "state", "retry_after"),
+        "breaker.registry": ("breaker", "reachable", "error"),
+        "tool.answered": ("tool", "status", "error_type", "attempts", "seconds"),
+        "tool.retried": ("tool", "attempt", "pause", "error_type"),
+        "tool.cleaned": ("tool", "kinds", "count"),
+        "tool.offloaded": ("tool", "chars", "shown"),
         "run.finished": ("guard", "status", "closed_calls", "by_model"),
     }
 

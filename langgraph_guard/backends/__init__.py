@@ -1,6 +1,6 @@
-"""What processes share: ledgers of money and counts. `memory` serves one process and needs nothing."""
+"""What processes share: ledgers of money and counts, circuits. `memory` serves one process and needs nothing."""
 
 from langgraph_guard.backends.memory import MemoryBackend
-from langgraph_guard.backends.protocols import Backend, BudgetLedger, Clock, SystemClock
+from langgraph_guard.backends.protocols import Backend, BreakerRegistry, BudgetLedger, Clock, SystemClock
 
-__all__ = ["Backend", "BudgetLedger", "Clock", "MemoryBackend", "SystemClock"]
+__all__ = ["Backend", "BreakerRegistry", "BudgetLedger", "Clock", "MemoryBackend", "SystemClock"]

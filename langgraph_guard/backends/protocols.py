@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from langgraph_guard.policies.breaker import commands as breaking
 from langgraph_guard.policies.ledger import Command, Reply
 
 
@@ -50,6 +51,22 @@ class BudgetLedger(Protocol):
 
 
 @runtime_checkable
+class BreakerRegistry(Protocol):
+    """Circuits shared by everyone who calls the same services. `policies/breaker/` has the commands and their rules.
+
+    Each command is atomic; commands of a batch run in order and are not atomic together. A key names its tenant, and
+    none reaches another's. Raises `StoreError` when there is no answer; a caller then decides by itself.
+    `instant`: every command is answered from memory, so async code may call `execute`.
+    """
+
+    @property
+    def instant(self) -> bool: ...
+
+    def execute(self, commands: Sequence[breaking.Command]) -> list[breaking.Reply]: ...
+    async def aexecute(self, commands: Sequence[breaking.Command]) -> list[breaking.Reply]: ...
+
+
+@runtime_checkable
 class Backend(Protocol):
     """One place that workers share, seen by one tenant."""
 
@@ -59,3 +76,5 @@ class Backend(Protocol):
     def clock(self) -> Clock: ...
     @property
     def ledger(self) -> BudgetLedger: ...
+    @property
+    def breakers(self) -> BreakerRegistry: ...

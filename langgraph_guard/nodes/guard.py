@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
@@ -17,6 +17,9 @@ NodeFlow = Generator[Sequence[Any], list[Any], Update]
 
 WORDS = ("ok", "warn", "exceeded", "tools", "end", "halt", "closed", "open", "execute", "revise", "expired", "ask")
 """What the guards of the pack say. A target for a word of another guard is ignored, so that guards can be swapped."""
+
+PASS: Final = ("ok", "execute", "closed")
+"""The words for going on as asked, whichever the guard: a target for one of them serves the others."""
 
 
 class Guard(Runnable[Any, Update]):
@@ -63,13 +66,16 @@ class Guard(Runnable[Any, Update]):
 def path_map(
     guard: str, passing: Sequence[str], stopping: Sequence[str], targets: Mapping[str, str]
 ) -> dict[Hashable, str]:
+    """A target for each word. Without one of its own words, a guard passes to where another guard's `PASS` word leads:
+    `.paths(execute="tools", …)` fits a guard that says `ok`. Where two of them differ, it must say which."""
     words = (*passing, *stopping)
     for word, target in targets.items():
         if word not in (*words, *WORDS):
             raise ConfigError("paths", f"{guard} has no route {word!r}; its routes are {', '.join(words)}")
         if not isinstance(target, str) or not target:
             raise ConfigError(f"paths({word}=…)", f"must name a node, is a {type(target).__name__}")
-    first = next((targets[word] for word in passing if word in targets), None)
+    others = {targets[word] for word in PASS if word in targets}
+    first = next((targets[word] for word in passing if word in targets), others.pop() if len(others) == 1 else None)
     missing = [word for word in (*passing[:1], *stopping) if word not in targets and (word in stopping or not first)]
     if missing:
         raise ConfigError("paths", f"{guard} may route to {', '.join(missing)}: give it a target")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from langgraph_guard.errors import BudgetExceeded
 from langgraph_guard.nodes.guard import Update
@@ -25,6 +25,12 @@ class Verdict:
 
 
 OK: Final = Verdict("ok")
+
+HALTS: Final = frozenset({"exceeded", "halt", "open"})
+"""The words of decisions that may end a run."""
+
+CIRCUIT_OPEN: Final = "circuit_open"
+"""The reason of a halt because every tool that was asked for is left alone."""
 
 
 def of(route: str, standing: Standing) -> Verdict:
@@ -86,12 +92,28 @@ def decide(guard: str, verdict: Verdict, turn: str, seq: int, now_ms: int) -> di
 
 
 def halted(state: Any, messages: Sequence[BaseMessage]) -> Mapping[str, Any] | None:
-    """The halt of the turn that `state` is in; one of an earlier turn is over."""
-    halt = read(state, "guard_halt")
-    if not halt:
+    """The halt of the turn that `state` is in; one of an earlier turn is over, and so is one that was overcome."""
+    if not (first := read(state, "guard_halt")):
         return None
-    verdict = (read(state, "guard_verdicts") or {}).get(halt.get("guard")) or {}
-    if verdict.get("route", halt.get("route")) != halt.get("route"):
-        return None  # Its guard has changed its mind since.
+    # `guard_halt` is the first of a turn. When that is over, a later one may stand.
+    later = [each for each in read(state, "guard_decisions") or () if each.get("route") in HALTS]
+    verdicts = read(state, "guard_verdicts") or {}
     turn = (read(state, "guard_turn") or {}).get("id") or opener(messages)
-    return halt if turn is None or halt.get("turn") in (turn, "") else None
+    standing: list[Mapping[str, Any]] = [
+        halt
+        for halt in (first, *later)
+        if (turn is None or halt.get("turn") in (turn, "")) and _stands(halt, verdicts, messages)
+    ]
+    # An open circuit ends a run only where its edge leads to the end: after it, nothing else could have stopped it.
+    return next((halt for halt in standing if halt.get("reason") != CIRCUIT_OPEN), standing[0] if standing else None)
+
+
+def _stands(halt: Mapping[str, Any], verdicts: Mapping[str, Any], messages: Sequence[BaseMessage]) -> bool:
+    said = verdicts.get(halt.get("guard", "")) or {}
+    if said.get("route", halt.get("route")) != halt.get("route"):
+        return False  # Its guard has changed its mind since.
+    if halt.get("reason") != CIRCUIT_OPEN:
+        return True
+    # A model that was heard since has gone on without the tools.
+    last = next((each for each in reversed(messages) if isinstance(each, AIMessage)), None)
+    return last is None or last.id == halt.get("asked_by") or "guard" in last.response_metadata

@@ -23,7 +23,8 @@ def reason_of(halt: Mapping[str, Any]) -> str:
     if scope == "run":
         return f"{halt['reason']}: the run came near the graph's recursion limit"
     if not unit:
-        return f"{halt.get('reason') or 'stopped'}: {halt.get('guard', 'a guard')} said {halt.get('route', 'stop')}"
+        why = halt.get("detail") or f"{halt.get('guard', 'a guard')} said {halt.get('route', 'stop')}"
+        return f"{halt.get('reason') or 'stopped'}: {why}"
     whose = "by everybody" if scope == "global" else f"per {scope}"
     period = f" {_now(window)}" if window else ""
     figures = f"{show(unit, halt['spent'])} of {show(unit, halt['limit'])} used {whose}{period}"
@@ -35,6 +36,11 @@ def reason_of(halt: Mapping[str, Any]) -> str:
 def how_to_continue(halt: Mapping[str, Any]) -> str:
     """What the person in front of it can do."""
     scope, window = halt.get("scope", ""), halt.get("window")
+    if halt.get("reason") == "circuit_open":
+        later = halt.get("retry_after")
+        return "Ask for it to be switched on again." if later is None else f"Try again in {_span(later)}."
+    if halt.get("reason") == "loop":
+        return "Send another message: say what to try instead, or give what is missing."
     if window is None:
         return _NEXT.get(scope, "Ask for the limit to be raised.")
     if (seconds := halt.get("retry_after")) is not None:

@@ -4,6 +4,7 @@ records     the values: a turn, what was spent, tool calls that are charged, a v
 keys        `BudgetState` and `GuardState`: the keys, each with its reducer
 reducers    how the pack's own keys merge
 calls       what is kept of tool calls, and how it merges
+loops       what the loop check keeps, and how it merges
 generic     reducers for keys of your own: `Annotated[dict, sum_by_key]`, `Annotated[list, last(100)]`, …
 order       which of two values stays, whoever came first
 
@@ -30,7 +31,8 @@ from langgraph_guard.state.generic import (
     sum_by_key,
     union_by_key,
 )
-from langgraph_guard.state.keys import REDUCERS, BudgetState, GuardState, ToolState
+from langgraph_guard.state.keys import REDUCERS, BudgetState, GuardState, LoopState, ToolState
+from langgraph_guard.state.loops import LoopCall, Loops, LoopTold, merge_loops
 from langgraph_guard.state.records import Asked, Decision, Spent, Turn, Verdict
 from langgraph_guard.state.reducers import (
     KEPT_ASKED,
@@ -53,6 +55,10 @@ __all__ = [
     "CallVerdict",
     "Decision",
     "GuardState",
+    "LoopCall",
+    "LoopState",
+    "LoopTold",
+    "Loops",
     "Spent",
     "ToolState",
     "ToolUse",
@@ -69,6 +75,7 @@ __all__ = [
     "merge_artifacts",
     "merge_asked",
     "merge_calls",
+    "merge_loops",
     "merge_tools",
     "merge_usage",
     "merge_verdicts",

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict, get_type_hints
 
 from langgraph_guard.state.calls import Artifact, CallVerdict, ToolUse, merge_artifacts, merge_calls, merge_tools
 from langgraph_guard.state.generic import monotone_labels
+from langgraph_guard.state.loops import Loops, merge_loops
 from langgraph_guard.state.records import Asked, Decision, Spent, Turn, Verdict
 from langgraph_guard.state.reducers import (
     append_decisions,
@@ -43,7 +44,13 @@ class ToolState(TypedDict, total=False):
     guard_taint: Annotated[list[str], monotone_labels]  # untrusted tools whose results are in the context
 
 
-class GuardState(BudgetState, ToolState, total=False):
+class LoopState(TypedDict, total=False):
+    """What the loop check keeps."""
+
+    guard_loops: Annotated[Loops, merge_loops]  # the newest turn's calls as digests, and what the model was told
+
+
+class GuardState(BudgetState, ToolState, LoopState, total=False):
     """Everything that the pack keeps."""
 
 

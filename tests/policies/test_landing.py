@@ -77,6 +77,8 @@ def test_an_end_without_a_halt_is_the_graphs_own() -> None:
         ({"scope": "team"}, "Ask for the limit to be raised."),
         ({"scope": "user", "window": "day"}, "There is room again when today is over (UTC)."),
         ({"scope": "user", "window": "hour"}, "There is room again when this hour is over (UTC)."),
+        ({"reason": "circuit_open", "scope": "", "retry_after": 27.6}, "Try again in 28 seconds."),
+        ({"reason": "circuit_open", "scope": ""}, "Ask for it to be switched on again."),
         ({"window": "minute", "retry_after": 0.2}, "There is room again in 1 second."),
         ({"window": "minute", "retry_after": 59.6}, "There is room again in 60 seconds."),
         ({"window": "hour", "retry_after": 600.0}, "There is room again in about 10 minutes."),

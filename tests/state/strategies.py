@@ -56,6 +56,14 @@ TOOLS = st.dictionaries(
     ),
 )
 ARTIFACTS = _any_of(id=IDS, tool=IDS, call=IDS, text=IDS, chars=AMOUNTS, at=AMOUNTS)
+LOOPS: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
+    {
+        "turn": IDS,
+        "turn_seq": AMOUNTS,
+        "calls": st.dictionaries(IDS, _any_of(round=AMOUNTS, tool=IDS, exact=IDS, result=IDS)),
+        "told": st.dictionaries(IDS, _any_of(rung=st.sampled_from(["nudge", "block", "halt"]), round=AMOUNTS)),
+    }
+)
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "guard_turn": TURNS,
@@ -68,6 +76,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "guard_tools": TOOLS,
     "guard_artifacts": st.lists(ARTIFACTS, max_size=4),
     "guard_taint": st.lists(IDS),
+    "guard_loops": LOOPS,
 }
 """Updates of each key, as nodes write them."""
 
@@ -123,5 +132,20 @@ FULL_STATE: dict[str, Any] = {
         {"id": "a1", "tool": "search", "call": "call-0", "text": "…", "chars": 1, "at": 1_760_000_001_200}
     ],
     "guard_taint": ["search"],
+    "guard_loops": {
+        "turn": "human-2",
+        "turn_seq": 2,
+        "calls": {
+            "0a1b-0000": {
+                "round": 1,
+                "tool": "search",
+                "exact": "5d41402abc4b",
+                "near": "2a76b9719d91",
+                "shape": "1017c592bc4b",
+                "result": "!timeout",
+            }
+        },
+        "told": {"search": {"rung": "nudge", "round": 1}},
+    },
 }
 """One value of every key with every field."""

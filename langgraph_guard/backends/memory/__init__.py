@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from langgraph_guard.backends.memory.breakers import MemoryBreakers
 from langgraph_guard.backends.memory.ledger import MemoryLedger
 from langgraph_guard.backends.protocols import Clock, SystemClock
 from langgraph_guard.errors import ConfigError
@@ -18,6 +19,7 @@ class MemoryBackend:
         self.tenant = tenant
         self.clock: Clock = clock or SystemClock()
         self.ledger = MemoryLedger(self.clock)
+        self.breakers = MemoryBreakers(self.clock)
 
 
-__all__ = ["MemoryBackend", "MemoryLedger"]
+__all__ = ["MemoryBackend", "MemoryBreakers", "MemoryLedger"]

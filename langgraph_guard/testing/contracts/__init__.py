@@ -10,9 +10,14 @@ Needs pytest and hypothesis, which the pack itself does not install.
 import pytest
 
 # Failures show what they compared.
-pytest.register_assert_rewrite("langgraph_guard.testing.contracts.ledger", "langgraph_guard.testing.contracts.saver")
+pytest.register_assert_rewrite(
+    "langgraph_guard.testing.contracts.breakers",
+    "langgraph_guard.testing.contracts.ledger",
+    "langgraph_guard.testing.contracts.saver",
+)
 
-from langgraph_guard.testing.contracts.ledger import LedgerContract  # noqa: E402 - after the line that prepares it
+from langgraph_guard.testing.contracts.breakers import BreakerContract  # noqa: E402 - after the line that prepares it
+from langgraph_guard.testing.contracts.ledger import LedgerContract  # noqa: E402
 from langgraph_guard.testing.contracts.saver import SaverContract  # noqa: E402
 
-__all__ = ["LedgerContract", "SaverContract"]
+__all__ = ["BreakerContract", "LedgerContract", "SaverContract"]
