@@ -41,8 +41,9 @@ class CircuitBreakerNode(Guard):
 
     It takes no permit: `ToolGuard(breaker=…)` or `breaker.wrap(…)` admits calls and records how they end. A call whose
     circuit would not let it through gets a verdict that the guarded tools node answers it with, while the others run;
-    `open` means that this is every call, and then the node has answered them all. Lead it to the model, which can go
-    on without the tools, or to `FinishNode`, which says why the run ended (`circuit_open`).
+    `open` means that this is every call, and then the node has answered them all. Lead it to `FinishNode`, which says
+    why the run ended (`circuit_open`); or to a model that is offered `breaker.available_tools(TOOLS)` only, because one
+    that may ask again for what is left alone can do so for ever.
     """
 
     passing = ("closed",)

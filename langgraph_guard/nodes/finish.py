@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -20,13 +19,17 @@ from langgraph_guard.nodes.metering import Meter
 from langgraph_guard.nodes.model import meters_in
 from langgraph_guard.policies.landing import clip, how_to_continue, reason_of
 from langgraph_guard.state.views import MessagesView, declare, messages_of, open_calls, read, renamed
+from langgraph_guard.tools.results import ToolResult
 
 _log = logging.getLogger(__name__)
 
 INSTRUCTION: Final = (
-    "You must stop here: a limit of this run was reached, and no more tools can be called. Answer the request as well"
+    "You must stop here: no more tools can be called in this run. Answer the request as well"
     " as what you have found so far allows. Say plainly what is done, what is still open and what you could not check."
 )
+
+NOT_MADE: Final = frozenset({"circuit_open", "denied", "validation"})
+"""What kept a call from being made."""
 
 ASK: Final = object()
 """The command of the flow that asks the model."""
@@ -39,8 +42,9 @@ class FinishNode(Runnable[Any, Update]):
     Without one, or when it fails, the answer is put together from the history; this never fails the run.
 
     The last message carries `response_metadata["guard"]`: `status` (`limit_cost`, `limit_tokens`, `limit_calls`,
-    `limit_steps`, `limit_time`; `stopped` when no limit was hit), `reason` (a sentence), `unit`, `scope`, `window`,
-    `limit` and `spent` (integers as the ledger counts: micro-USD, milliseconds, plain counts), `continue`.
+    `limit_steps`, `limit_time`, `circuit_open`, `loop`; `stopped` without a reason), `reason` (a sentence), `unit`,
+    `scope`, `window`, `limit` and `spent` (integers as the ledger counts: micro-USD, milliseconds, plain counts),
+    `continue`.
     """
 
     def __init__(
@@ -134,15 +138,36 @@ def summary_of(messages: Sequence[BaseMessage]) -> str:
     """What a run did, from its history alone: the last words of the model, the tools it used, what they last said."""
     start = max((at for at, each in enumerate(messages) if isinstance(each, HumanMessage)), default=-1)
     turn = messages[start + 1 :]
-    said = next((each.text.strip() for each in reversed(turn) if isinstance(each, AIMessage) and each.text.strip()), "")
+    # What a model said beside calls that all failed is a guess: it would be told as what was found.
+    failed = {each.tool_call_id for each in turn if isinstance(each, ToolMessage) and each.status == "error"}
+    spoken = (each for each in reversed(turn) if isinstance(each, AIMessage) and not _in_vain(each, failed))
+    said = next((each.text.strip() for each in spoken if each.text.strip()), "")
     lines = ["I had to stop before I was done."]
     if said:
         lines.append(f"So far: {clip(said, 600)}")
-    results = [each for each in turn if isinstance(each, ToolMessage)]
-    for tool, times in Counter(each.name or "tool" for each in results).items():
-        last = next(each for each in reversed(results) if (each.name or "tool") == tool)
-        lines.append(f"- {tool}: called {times} time{'s' if times > 1 else ''}; last result: {clip(last.text, 200)}")
-    return "\n".join(lines)
+    results: dict[str, list[ToolMessage]] = {}
+    for each in turn:
+        if isinstance(each, ToolMessage):
+            results.setdefault(each.name or "tool", []).append(each)
+    return "\n".join([*lines, *(_used(tool, said) for tool, said in results.items())])
+
+
+def _used(tool: str, results: Sequence[ToolMessage]) -> str:
+    """What came of one tool. Answers to calls that were not made are none of its results."""
+    told = [(ToolResult.parse(each.artifact), each) for each in results]
+    made = [(result, each) for result, each in told if result is None or result.error_type not in NOT_MADE]
+    if not made:
+        return f"- {tool}: not called; {_said(*told[-1])}"
+    times = f"{len(made)} time{'s' if len(made) > 1 else ''}"
+    return f"- {tool}: called {times}; last result: {_said(*made[-1])}"
+
+
+def _said(result: ToolResult | None, message: ToolMessage) -> str:
+    return clip(message.text if result is None or result.ok else result.message, 200)
+
+
+def _in_vain(message: AIMessage, failed: Collection[str]) -> bool:
+    return bool(message.tool_calls) and all(call["id"] in failed for call in message.tool_calls)
 
 
 def _sign_off(halt: Mapping[str, Any]) -> str:

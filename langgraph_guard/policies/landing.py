@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,5 +69,5 @@ def _span(seconds: float) -> str:
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * length:
             return f"about {round(seconds / length)} {unit}s"
-    whole = max(1, round(seconds))
+    whole = max(1, math.ceil(seconds))  # who comes back a moment too early is refused again
     return f"{whole} second{'s' if whole > 1 else ''}"

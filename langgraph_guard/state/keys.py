@@ -1,6 +1,6 @@
 """The keys that guards keep in a thread's state. A guard node brings its own; inherit these to make them public."""
 
-from __future__ import annotations
+# No postponed annotations here: in a host that inherits these, names would be looked up among the host's own.
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final

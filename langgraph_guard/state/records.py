@@ -65,6 +65,9 @@ class Decision(TypedDict, total=False):
     requested: int
     aside: int  # of the limit, kept for the closing answer
     retry_after: float | None  # seconds; None when waiting does not help
+    tool: str
+    kind: str  # of loop
+    count: int
     detail: str  # in words, where there are no figures
     asked_by: str | None  # the message whose calls were refused
     turn: str

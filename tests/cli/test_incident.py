@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import io
-import time
 from typing import Any
 
+import httpx
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.prebuilt.tool_node import TOOL_CALL_ERROR_TEMPLATE
 from rich.console import Console
 
+from langgraph_guard import events
 from langgraph_guard.cli.incident import ending, models, screen
 from langgraph_guard.cli.incident.agents import LIMIT, guarded, unguarded
-from langgraph_guard.cli.incident.orders import PATIENCE, TIMED_OUT, order_service, order_tool
+from langgraph_guard.cli.incident.orders import order_service, order_tool
 from langgraph_guard.cli.incident.play import Run, play
+from langgraph_guard.cli.incident.steps import ModelCall, Steps, ToolCall
+from langgraph_guard.cli.incident.tree import tree
 from langgraph_guard.cli.incident.watch import priced, projected
 from langgraph_guard.prices import price_book
 from langgraph_guard.tokens import loading
 
+TIMED_OUT = TOOL_CALL_ERROR_TEMPLATE.format(error=repr(httpx.ReadTimeout("timed out")))
+"""What the unguarded agent's model reads."""
+
 
 def test_the_order_service_takes_the_request_and_never_answers() -> None:
     """A refused connection would be another incident: this one is about waiting."""
-    with order_service() as url, order_tool(url) as tool:
-        start = time.monotonic()
-        said = tool.invoke({"order_id": "4711"})
-    assert said == TIMED_OUT.format("4711")
-    assert time.monotonic() - start >= PATIENCE
+    with order_service() as url, order_tool(url) as tool, pytest.raises(httpx.ReadTimeout):
+        tool.invoke({"order_id": "4711"})
+
+
+def played() -> Run:
+    """The guarded agent, played to its end."""
+    with order_service() as url, order_tool(url) as tool, Steps() as steps:
+        run = Run("with guards", guarded(tool), steps)
+        play([run], lambda: None)
+    return run
 
 
 @pytest.fixture(scope="module")
 def guarded_run() -> Run:
-    """The guarded agent, played to its end."""
-    with order_service() as url, order_tool(url) as tool:
-        run = Run("with a budget", guarded(tool))
-        play([run], lambda: None)
-    return run
+    """One for all who only look."""
+    return played()
+
+
+def taken(run: Run) -> list[ModelCall | ToolCall]:
+    """Its steps."""
+    assert run.steps is not None
+    return run.steps.taken
 
 
 def test_the_bill_of_the_demo_and_the_guards_own_agree(guarded_run: Run) -> None:
@@ -45,26 +60,54 @@ def test_the_bill_of_the_demo_and_the_guards_own_agree(guarded_run: Run) -> None
     assert watch.spent <= LIMIT * 1_000_000
 
 
+def test_the_steps_come_to_the_same_bill(guarded_run: Run) -> None:
+    """The tree is another view of the run, not another run."""
+    models_asked = [step for step in taken(guarded_run) if isinstance(step, ModelCall)]
+    watch = guarded_run.watch
+    assert tuple(step.cost for step in models_asked) == watch.costs
+    assert sum(step.tokens for step in models_asked) == watch.tokens
+
+
+def test_the_steps_tell_calls_that_were_made_from_those_that_were_not(guarded_run: Run) -> None:
+    """Three requests left the machine; the fourth call was answered by a guard."""
+    tools = [step for step in taken(guarded_run) if isinstance(step, ToolCall)]
+    assert [step.status for step in tools] == ["timeout"] * 3 + ["circuit_open"]
+    assert [step.seconds is not None for step in tools] == [True, True, True, False]
+    assert [step.opened for step in tools] == [False, False, True, False]
+
+
+def test_what_a_model_was_told_before_is_not_told_again(guarded_run: Run) -> None:
+    """The same three lines below each time-out would hide the one that matters."""
+    told = [sentence for step in taken(guarded_run) if isinstance(step, ToolCall) for sentence in step.told]
+    assert len(set(told)) == len(told)
+
+
+def test_nobody_listens_when_the_steps_are_done() -> None:
+    """A listener that is left behind costs every later run in the process."""
+    before = events.listening()
+    with Steps():
+        assert events.listening()
+    assert events.listening() == before
+
+
 def test_the_night_is_the_same_whatever_a_machine_counts_with(
     guarded_run: Run, monkeypatch: pytest.MonkeyPatch, encodings: dict[str, Any]
 ) -> None:
     """Two people who compare their screens see one demo."""
     monkeypatch.setattr(loading, "_loaded", dict(encodings))
-    with order_service() as url, order_tool(url) as tool:
-        run = Run("with a budget", guarded(tool))
-        play([run], lambda: None)
+    run = played()
     assert run.answer.text == guarded_run.answer.text
     assert run.watch.costs == guarded_run.watch.costs
 
 
-def test_money_ends_the_guarded_run(guarded_run: Run) -> None:
-    """People understand money; the limit of calls is the second line."""
-    assert guarded_run.report.status == "limit_cost"
-    assert guarded_run.report.halt["unit"] == "usd"
+def test_the_breaker_ends_the_guarded_run(guarded_run: Run) -> None:
+    """Money is the last line of defence; the service is left alone long before."""
+    assert guarded_run.report.status == "circuit_open"
+    assert guarded_run.watch.tool_calls == 3
 
 
 def test_the_answer_counts_the_time_outs_that_happened(guarded_run: Run) -> None:
-    """The closing model is scripted, its figures are not."""
+    """The closing model is scripted, its figures are not; the call that was refused is no time-out."""
     assert f"{guarded_run.watch.tool_calls} times" in guarded_run.answer.text
 
 
@@ -111,7 +154,7 @@ def test_the_projected_conversation_fits_the_models_window() -> None:
     """gpt-4o reads 128,000 tokens; beyond them the provider would have ended the loop, and the projection would lie."""
     question, loop = (
         HumanMessage("?"),
-        [AIMessage(models.PENDING), ToolMessage(TIMED_OUT.format("4711"), tool_call_id="1")],
+        [AIMessage(models.PENDING), ToolMessage(TIMED_OUT, tool_call_id="1")],
     )
     read = models.usage([question, *loop * ending.CALLS], [])["input_tokens"]
     assert read < 120_000
@@ -133,6 +176,17 @@ def test_both_agents_fit_side_by_side(guarded_run: Run, width: int) -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.count("model calls") == 2
     assert text.count(screen.money(guarded_run.watch.spent)) == 2
+    assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_tree_fits_the_terminal(guarded_run: Run, width: int) -> None:
+    """A line that wraps in the wrong place is no tree."""
+    assert guarded_run.steps is not None
+    console = Console(file=io.StringIO(), width=width)
+    console.print(tree(guarded_run, guarded_run.steps))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("timeout") == 3
     assert max(map(len, text.splitlines())) <= width
 
 

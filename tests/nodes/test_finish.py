@@ -8,7 +8,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langgraph_guard import Budget, BudgetCheckNode, FinishNode, Limit, MemoryBackend
+from langgraph_guard.nodes.finish import summary_of
 from langgraph_guard.testing import Reply, ScriptedChatModel, calls, says
+from langgraph_guard.tools.results import ToolResult
 from tests.nodes.agents import is_valid, thread
 
 HALT = {
@@ -120,3 +122,17 @@ def test_long_results_are_clipped(text: str) -> None:
     """An answer is to be read."""
     last = finished([question(), asking("1"), ToolMessage(text, tool_call_id="1", name="look")])[-1]
     assert len(last.text) < 1_000
+
+
+def test_answers_to_calls_that_were_not_made_are_no_results() -> None:
+    """ "Called 4 times" where the fourth was refused would be wrong in the one message that must be right."""
+    question = HumanMessage("Where is it?", id="h")
+    failed = ToolResult.error("timeout", "No answer came in time.").to_message("1", "look")
+    refused = ToolResult.error("circuit_open", "look is left alone.", retry_after=30).to_message("2", "look")
+    asked = [AIMessage("Still pending.", tool_calls=[{"name": "look", "args": {}, "id": id}]) for id in ("1", "2")]
+
+    summary = summary_of([question, asked[0], failed, asked[1], refused])
+
+    assert "- look: called 1 time; last result: No answer came in time." in summary
+    assert "ending" not in summary
+    assert summary_of([question, asked[1], refused]).endswith("- look: not called; look is left alone.")

@@ -154,6 +154,17 @@ def test_messages_that_no_person_wrote_open_nothing() -> None:
     assert update["guard_decisions"][0]["count"] == 4
 
 
+def test_a_turn_begins_with_its_own_message_also_without_ids() -> None:
+    """What the last turn did is not this one's."""
+    history: list[BaseMessage] = []
+    for at in range(3):
+        call: Any = {"name": "get", "args": {}, "id": f"c{at}"}
+        history += [HumanMessage("again"), AIMessage("", tool_calls=[call]), ToolMessage("x", tool_call_id=f"c{at}")]
+    update = LoopCheckNode(clock=FakeClock()).invoke({"messages": history[:-1]})
+    assert set(update) == {"guard_verdicts", "guard_loops"}
+    assert len(update["guard_loops"]["calls"]) == 1
+
+
 def test_a_turn_whose_messages_are_gone_counts_on() -> None:
     """A host that shows the model nothing but the question, each time."""
     turn = Talk()

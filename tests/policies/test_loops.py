@@ -85,6 +85,7 @@ def test_results_that_nobody_saw_prove_nothing_new() -> None:
 def test_an_answer_to_a_call_that_was_not_made_is_no_news(refusal: str) -> None:
     """A refusal would start the count anew, and the loop would go on behind it."""
     assert kinds("get:1=x", "get:1=x", f"get:1={refusal}", "get:1") == {"identical": 4}
+    assert kinds("a:1=x", "b:1=y", "a:1=x", f"b:1={refusal}", "a:1", no_progress=None)["cycle"] == 3
 
 
 def test_another_spelling_with_the_same_answer_is_one() -> None:

@@ -1,7 +1,8 @@
-"""The same support agent twice: as people build it, and with a budget."""
+"""The same support agent twice: as people build it, and with guards."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from langchain_core.messages import SystemMessage
@@ -14,13 +15,21 @@ from langgraph.prebuilt import ToolNode, tools_condition
 
 from langgraph_guard.backends import MemoryBackend
 from langgraph_guard.cli.incident.models import confused, count, honest
-from langgraph_guard.nodes import BudgetCheckNode, FinishNode
+from langgraph_guard.nodes import BudgetCheckNode, CircuitBreakerNode, FinishNode, LoopCheckNode, fuse
 from langgraph_guard.policies.budget import Budget, Limit
+from langgraph_guard.testing import FakeClock
+from langgraph_guard.tools import CircuitBreaker, ToolGuard
 
 App = CompiledStateGraph[Any, Any, Any, Any]
 
 LIMIT: Final = 0.05
 """USD that one conversation may cost."""
+
+NIGHT: Final = datetime(2026, 6, 9, 2, tzinfo=UTC).timestamp()
+"""2 a.m., and so it stays for the guards: what they tell the model has the same words, and the same price, each time.
+"""
+
+CONTRACTS: Final = {"get_order_status": {"timeout": 5, "side_effects": "read"}}
 
 RULES: Final = SystemMessage(
     "You are the support agent of a shop. Be brief, friendly and exact. Look up every order with get_order_status"
@@ -32,10 +41,10 @@ RULES: Final = SystemMessage(
 
 
 def unguarded(tool: BaseTool) -> App:
-    """Model, tools, model: the graph of every tutorial."""
+    """Model, tools, model: the graph of every tutorial. What the tool raises is told to the model."""
     graph = StateGraph(MessagesState)
     graph.add_node("model", calling(confused(tool).bind_tools([tool])))
-    graph.add_node("tools", ToolNode([tool]))
+    graph.add_node("tools", ToolNode([tool], handle_tool_errors=True))
     graph.add_edge(START, "model")
     graph.add_conditional_edges("model", tools_condition, {"tools": "tools", END: END})
     graph.add_edge("tools", "model")
@@ -43,17 +52,30 @@ def unguarded(tool: BaseTool) -> App:
 
 
 def guarded(tool: BaseTool) -> App:
-    """The same, and nothing can make this conversation cost more than `LIMIT`."""
+    """The same. A service that gives no answer is left alone, and nothing can cost more than `LIMIT`."""
+    clock = FakeClock(NIGHT)
+    backend = MemoryBackend(clock=clock)
     limits = [Limit("usd", LIMIT, per="session"), Limit("model_calls", 100, per="turn")]
-    budget = BudgetCheckNode(Budget(limits), MemoryBackend(), count=count)
+    budget = BudgetCheckNode(Budget(limits), backend, count=count)
+    breaker = CircuitBreaker(backend, jitter=0.0)
+    guard = ToolGuard(CONTRACTS, budget=budget, breaker=breaker)
+    before_tools = fuse(CircuitBreakerNode(breaker), LoopCheckNode(clock=clock))
     graph = StateGraph(MessagesState)
     graph.add_node("budget", budget)
     graph.add_node("model", budget.track(calling(budget.model(confused(tool).bind_tools([tool])))))
-    graph.add_node("tools", ToolNode([tool]))
+    graph.add_node("before_tools", before_tools)
+    graph.add_node("tools", guard.node([tool]))
     graph.add_node("finish", FinishNode(budget.model(honest(), landing=True)))
     graph.add_edge(START, "budget")
     graph.add_conditional_edges("budget", budget.route, budget.paths(ok="model", exceeded="finish"))
-    graph.add_conditional_edges("model", budget.after_model, budget.paths(tools="tools", end=END, exceeded="finish"))
+    graph.add_conditional_edges(
+        "model", budget.after_model, budget.paths(tools="before_tools", end=END, exceeded="finish")
+    )
+    graph.add_conditional_edges(
+        "before_tools",
+        before_tools.route,
+        before_tools.paths(ok="tools", open="finish", revise="budget", halt="finish"),
+    )
     graph.add_edge("tools", "budget")
     graph.add_edge("finish", END)
     return graph.compile(checkpointer=InMemorySaver())

@@ -1,4 +1,4 @@
-"""What the two runs came to: a table, the answer that the customer reads, and where to go from here."""
+"""What the two runs came to: a table, the guarded run as a tree, what the customer reads, and where to go from here."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from rich.text import Text
 from langgraph_guard.cli.incident.agents import LIMIT
 from langgraph_guard.cli.incident.play import ENOUGH, Run
 from langgraph_guard.cli.incident.screen import money
+from langgraph_guard.cli.incident.steps import Steps
+from langgraph_guard.cli.incident.tree import tree
 from langgraph_guard.cli.incident.watch import projected
 
 SECONDS_A_CALL: Final = 6
@@ -29,17 +31,24 @@ HOW: Final = (
 )
 
 LINES: Final = f"""\
-limits = [Limit("usd", {LIMIT}, per="session")]
-budget = BudgetCheckNode(Budget(limits), MemoryBackend())
+budget = BudgetCheckNode(Budget([Limit("usd", {LIMIT}, per="session")]), backend)
+breaker = CircuitBreaker(backend)
+guard = ToolGuard("tools.yaml", budget=budget, breaker=breaker)
+before_tools = fuse(CircuitBreakerNode(breaker), LoopCheckNode())
 model = budget.model(ChatOpenAI(model="gpt-4o").bind_tools(tools))
 graph.add_node("model", budget.track(call_model))
+graph.add_node("before_tools", before_tools)
+graph.add_node("tools", guard.node(tools))
 graph.add_node("finish", FinishNode(budget.model(cheap, landing=True)))"""
 
 
-def told(unguarded: Run, guarded: Run) -> RenderableType:
+def told(unguarded: Run, guarded: Run, steps: Steps) -> RenderableType:
     return Group(
         table(unguarded, guarded),
         Text(HOW, style="dim"),
+        Text(),
+        Text("The guarded run, step by step:", style="bold"),
+        tree(guarded, steps),
         Text(),
         Panel(guarded.answer.text, title="what the guarded agent's customer reads", border_style="green"),
         Text(),

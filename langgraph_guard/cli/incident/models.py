@@ -11,6 +11,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langgraph_guard.testing import Reply, ScriptedChatModel, calls, says
 from langgraph_guard.testing.answers import count_input
+from langgraph_guard.tools import ToolResult
 
 ORDER: Final = "4711"
 PENDING: Final = f"Order {ORDER} is still pending. I will check again."
@@ -49,11 +50,16 @@ def honest() -> ScriptedChatModel:
     """gpt-4o-mini, which is told to stop and says what is known."""
 
     def sum_up(messages: list[BaseMessage]) -> Reply:
-        asked = sum(isinstance(message, ToolMessage) for message in messages)
         return says(
-            f"I could not find out where order {ORDER} is. I asked the order service {asked} times, and each time it"
-            " gave no answer. That does not mean that the order is pending: its status is unknown. Please try again"
-            " later, or ask a person to look."
+            f"I could not find out where order {ORDER} is. I asked the order service {time_outs(messages)} times, and"
+            " each time it gave no answer. That does not mean that the order is pending: its status is unknown. Please"
+            " try again later, or ask a person to look."
         )
 
     return ScriptedChatModel(sum_up, model_name="gpt-4o-mini")
+
+
+def time_outs(messages: Sequence[BaseMessage]) -> int:
+    """Calls that were made and not answered; one that was refused is none."""
+    results = [ToolResult.parse(message) for message in messages if isinstance(message, ToolMessage)]
+    return sum(result is not None and result.error_type == "timeout" for result in results)

@@ -14,8 +14,6 @@ from langchain_core.tools import BaseTool, tool
 PATIENCE: Final = 0.025
 """Seconds after which the tool gives up. In production it is more like five; a demo has less time."""
 
-TIMED_OUT: Final = "Error: timeout. GET /orders/{} gave no answer in time."
-
 
 class Hanging(BaseHTTPRequestHandler):
     """Takes a request and is silent until the client hangs up."""
@@ -44,16 +42,14 @@ def order_service() -> Iterator[str]:
 
 @contextmanager
 def order_tool(url: str) -> Iterator[BaseTool]:
-    """The agent's one tool, as agents have it: a time-out becomes a text that the model may read as it likes."""
+    """The agent's one tool, as agents have it: whatever its client raises is for the graph around it."""
+    # read: connecting may take longer on a busy machine, and is another error, with other words and another price.
     # trust_env: a proxy of the environment is not for this machine.
-    with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=httpx.Timeout(5, read=PATIENCE), trust_env=False) as client:
 
         @tool
         def get_order_status(order_id: str) -> str:
             """Where an order is: pending, shipped or delivered."""
-            try:
-                return client.get(f"/orders/{order_id}").text
-            except httpx.TimeoutException:
-                return TIMED_OUT.format(order_id)
+            return client.get(f"/orders/{order_id}").text
 
         yield get_order_status

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langsmith import tracing_context
 
 from langgraph_guard.cli.incident.agents import App
 from langgraph_guard.cli.incident.models import ORDER
+from langgraph_guard.cli.incident.steps import Steps
 from langgraph_guard.cli.incident.watch import Watch
 from langgraph_guard.nodes import GuardReport, guard_report
 
@@ -32,14 +34,16 @@ class Run:
 
     title: str
     app: App
+    steps: Steps | None = None
     watch: Watch = field(default_factory=Watch)
     ended: str = ""
     """How, once it has."""
 
     @property
     def config(self) -> RunnableConfig:
+        watching: list[BaseCallbackHandler] = [self.watch, *([self.steps] if self.steps else [])]
         # LangGraph's own limit is its default, said here so that the environment cannot change the outcome.
-        return {"configurable": {"thread_id": "customer-1"}, "callbacks": [self.watch], "recursion_limit": 10_007}
+        return {"configurable": {"thread_id": "customer-1"}, "callbacks": watching, "recursion_limit": 10_007}
 
     @property
     def report(self) -> GuardReport:

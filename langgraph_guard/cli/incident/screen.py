@@ -19,7 +19,7 @@ from langgraph_guard.cli.incident.play import ENOUGH, Run
 INTRODUCTION: Final = (
     '\n[bold]2 a.m.[/bold] An order service hangs. A support agent takes its time-out for "pending" and asks again.'
     "\n[dim]The service is a real HTTP server on this machine, and so are the time-outs. The model is scripted and"
-    " priced as gpt-4o.[/dim]\n"
+    " priced as gpt-4o, and the guards' clock stands at 2 a.m.[/dim]\n"
 )
 
 MILESTONE: Final = 50

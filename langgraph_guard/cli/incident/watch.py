@@ -38,6 +38,9 @@ class Watch(BaseCallbackHandler):
     def on_tool_end(self, output: Any, **kwargs: Any) -> None:
         self.tool_calls += 1
 
+    def on_tool_error(self, error: BaseException, **kwargs: Any) -> None:
+        self.tool_calls += 1
+
 
 def priced(message: AIMessage, prices: PriceBook) -> tuple[int, int]:
     """What an answer cost in micro-USD, and its tokens."""

@@ -89,6 +89,7 @@ class Attempts:
             found = yield from self._admitted(call, attempt)
             pause = self._pause(call, found, attempt)
             if pause is None:
+                found = yield from self._told_when(call, found)
                 return replace(found, error=None, attempts=attempt)
             emit("tool.retried", tool=call.name, attempt=attempt, pause=pause, error_type=_kind(found))
             yield [Pause(pause)]
@@ -113,6 +114,19 @@ class Attempts:
         outcome = breaker.outcome_of(found.error or found.result or found.output)
         yield from asking(breaker.registry, breaker.recording(admitted, outcome, found.seconds))
         return found
+
+    def _told_when(self, call: GuardedCall, found: Answer) -> ToolFlow:
+        """A failure that left its circuit open says when to come back: "call it once more" would be wrong by now."""
+        breaker, result = self._breaker, found.result
+        if breaker is None or result is None or not result.retry_safe or result.error_type not in REPEATABLE:
+            return found
+        key = breaker.key_of(call.name, call.args)
+        (status,) = (yield from asking(breaker.registry, breaker.peeking([key]))).values()
+        if status.admits or status.wait_ms is None:
+            return found
+        later = max(status.wait_ms / 1_000, result.retry_after or 0.0)
+        told = answer(call, result.model_copy(update={"retry_after": later}), found.error)
+        return replace(told, seconds=found.seconds)
 
     def _charged(self, call: GuardedCall, attempt: int) -> ToolFlow:
         """An attempt that the budget pays for."""
