@@ -79,14 +79,30 @@ def run(code: str, machine: Machine = Machine()) -> str:
     return done.stdout
 
 
-OF_ITS_OWN = [block for block in blocks("python") if "redis://" not in block]
-[SWAP] = [block for block in blocks("python") if "redis://" in block]
+FIRST, *OTHERS = blocks("python")
+[SWAP] = [block for block in OTHERS if "redis://" in block]
+[GUARDED] = [block for block in OTHERS if "ToolGuard" in block]
+OF_ITS_OWN = [FIRST, *(block for block in OTHERS if block not in (SWAP, GUARDED))]
 
 
 @pytest.mark.parametrize("number", range(len(OF_ITS_OWN)))
 def test_each_example_runs_as_pasted(number: int) -> None:
     """People paste it before they read on."""
     run(OF_ITS_OWN[number])
+
+
+WIRED = FIRST.replace('graph.add_node("tools", ToolNode([get_order_status]))\n', GUARDED).replace(
+    'tools="tools"', 'tools="before_tools"'
+)
+
+
+def test_the_guards_around_tools_fit_into_the_first_example() -> None:
+    """The tool's text is no failure of its own: the loop check ends it, and the answer says so."""
+    said = run(WIRED)
+
+    assert WIRED.count("ToolNode(") == 0
+    assert "get_order_status: called" in said
+    assert "loop" in said
 
 
 USED = """
@@ -104,7 +120,7 @@ assert [each.text for each in kept] == [each.text for each in awaited["messages"
 
 def test_the_checkpointer_is_swapped_in_two_lines(redis_server: RedisServer) -> None:
     """Under `invoke` and `ainvoke`, and what one process stored another one has."""
-    lines = (OF_ITS_OWN[0], SWAP, USED)
+    lines = (FIRST, SWAP, USED)
     run("\n".join(lines).replace("redis://localhost:6379", redis_server.url), Machine(before=""))
 
 
@@ -113,7 +129,7 @@ def test_the_first_example_prints_what_stands_under_it(machine: Machine) -> None
     example = re.search(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert example is not None
     code, printed = example.groups()
-    assert code == OF_ITS_OWN[0]
+    assert code == FIRST
     assert run(code, machine) == printed
 
 
@@ -137,13 +153,15 @@ def answers() -> Iterator[str]:
 
 SETTING = """
 from typing import Annotated
-from langgraph_guard import Price, TokenCounter, ToolPrice, count_tokens, fuse
+from langgraph_guard import CircuitBreaker, LoopCheckNode, Price, TokenCounter, ToolGuard, ToolPrice, ToolResult
+from langgraph_guard import contract, count_tokens, fuse
 from langgraph_guard.state import sum_by_key
 
 backend, cheap, node = MemoryBackend(), llm, call_model
 team_budget = Budget([Limit("usd", 100, per="team")], scopes=["team"])
 team_check = BudgetCheckNode(team_budget, backend, name="team")
 question = {"messages": [("user", "Where is my order 4711?")]}
+tools, breaker = [get_order_status], CircuitBreaker(backend)
 messages, artifact = question["messages"], {"units": 7}
 
 def who(config):
@@ -151,13 +169,14 @@ def who(config):
 """
 
 
-def test_each_answer_in_the_table_is_valid_code() -> None:
+def test_each_answer_in_the_table_is_valid_code(tmp_path: Path) -> None:
     """A line in a table is pasted like any other."""
     lines = list(answers())
     assert len(lines) > 15
     for line in lines:
         ast.parse(line, mode="eval")
-    run("\n".join([blocks("python")[0], SETTING, *lines]))
+    (tmp_path / "tools.yaml").write_text("name: get_order_status\ntimeout_seconds: 5\nside_effects: none\n")
+    run("\n".join([FIRST, SETTING, *lines]), Machine(folder=tmp_path))
 
 
 def test_each_link_leads_somewhere() -> None:

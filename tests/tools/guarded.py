@@ -34,18 +34,25 @@ class Agent:
     """A graph whose one node is `guard.node(tools)`."""
 
     def __init__(
-        self, guard: ToolGuard, tools: Sequence[Any], mode: str = "sync", state: type = HostState, **node: Any
+        self,
+        guard: ToolGuard,
+        tools: Sequence[Any],
+        mode: str = "sync",
+        state: type = HostState,
+        *,
+        saver: Any = True,
+        **node: Any,
     ) -> None:
         graph: Any = StateGraph(state)
         graph.add_node("tools", guard.node(tools), **node)
         graph.add_edge(START, "tools")
         graph.add_edge("tools", END)
-        self.app = graph.compile(checkpointer=InMemorySaver())
+        self.app = graph.compile(checkpointer=InMemorySaver() if saver else None)
         self.mode = mode
 
     def ask(self, message: AIMessage | None, thread: str = "t", config: Any = None, **state: Any) -> dict[str, Any]:
         """The state after the tools have answered. `None` goes on with what is there."""
-        config = config or at(thread)
+        config = at(thread) if config is None else config
         start = {"messages": [HumanMessage("do it", id=f"human-{message.id}"), message], **state} if message else None
         return self.run(start, config)
 

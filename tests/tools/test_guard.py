@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import httpx
@@ -16,8 +17,9 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.prebuilt import InjectedState, ToolNode
 from langgraph.types import Command, RetryPolicy, interrupt
+from pydantic import BaseModel
 
-from langgraph_guard.errors import ConfigError
+from langgraph_guard.errors import BudgetExceeded, ConfigError
 from langgraph_guard.state import GuardState
 from langgraph_guard.testing import FakeClock
 from langgraph_guard.tools.contracts.loading import contract
@@ -705,3 +707,67 @@ def test_settings_that_cannot_work_are_refused_when_the_graph_is_built(settings:
         ToolGuard(**settings)
 
     assert error.value.field == field
+
+
+# --- hosts ---
+
+
+class DataHost(BaseModel):
+    """A host that is a Pydantic model."""
+
+    messages: Annotated[list[Any], add_messages] = []
+    user: str = "ada"
+
+
+@dataclass
+class PlainData:
+    """A host that is a dataclass."""
+
+    messages: Annotated[list[Any], add_messages] = field(default_factory=list)
+    user: str = "ada"
+
+
+@pytest.mark.parametrize("host", [DataHost, PlainData], ids=["pydantic", "dataclass"])
+def test_any_host_will_do(mode: str, host: type) -> None:
+    """A guard asks nothing of the state that people have; a tool still sees all of it."""
+
+    @tool
+    def whoami(user: Annotated[str, InjectedState("user")]) -> str:
+        """Who is asking."""
+        return user
+
+    guard = ToolGuard({"whoami": {**READ, "max_calls_per_session": 1}})
+    agent = Agent(guard, [whoami], mode, host)
+    first = agent.ask(wanted(("whoami", {}, "1"), id="a"), user="grace")
+    again = agent.ask(wanted(("whoami", {}, "2"), id="b"))
+
+    assert [each.content for each in answers(first)] == ["grace"]
+    assert kinds(again) == ["denied"]
+
+
+def test_without_a_thread_nothing_is_kept(mode: str) -> None:
+    """Whose result it is cannot be told, so it is nobody's to read again."""
+    service = Flaky()
+    cached = {"timeout": 30, "side_effects": "read", "idempotent": True, "cache_ttl": 60}
+    agent = Agent(ToolGuard({"look": cached}), [flaky(service)], mode, saver=None)
+    for id in ("a", "b"):
+        agent.ask(wanted(("look", {}), id=id), config={})
+
+    assert service.calls == 2
+
+
+def test_a_payment_within_which_something_is_denied_is_not_made_again(mode: str) -> None:
+    """The tool had begun: that it was stopped half-way does not mean that nothing happened."""
+    paid = []
+
+    @tool
+    def pay(amount: int) -> str:
+        """Pays, and then asks a model that the budget refuses."""
+        paid.append(amount)
+        raise BudgetExceeded("usd", "session", 1, 1, 0, 1)
+
+    agent = Agent(ToolGuard({"pay": PAY}), [pay], mode)
+    message = wanted(("pay", {"amount": 5}))
+    first, second = agent.ask(message), agent.ask(message)
+
+    assert (paid, kinds(first), kinds(second)) == ([5], ["denied"], ["denied"])
