@@ -2,7 +2,7 @@
 
 from langgraph_guard._redis.keys import part
 from langgraph_guard._redis.link import RedisLink
-from langgraph_guard._redis.request import Batch
+from langgraph_guard._redis.request import Batch, Pipelined
 from langgraph_guard._redis.scripts import Script, load_script
 
-__all__ = ["Batch", "RedisLink", "Script", "load_script", "part"]
+__all__ = ["Batch", "Pipelined", "RedisLink", "Script", "load_script", "part"]

@@ -15,7 +15,7 @@ from redis.crc import key_slot
 from langgraph_guard._redis import errors
 from langgraph_guard._redis.actions import Action, Ask, Deadline, Delivery, Drop, Pause
 from langgraph_guard._redis.clients import Place
-from langgraph_guard._redis.request import Batch, Command, Request, key_of, packed, sound
+from langgraph_guard._redis.request import Batch, Command, Pipelined, Request, key_of, loads, packed, sound
 from langgraph_guard._redis.routes import Route
 
 FIRST_PAUSE = 0.01
@@ -29,11 +29,12 @@ def deliver(batch: Batch, route: Route, deadline: Deadline) -> Delivery:
     """The replies to `batch`. On a Cluster its runs are sent one after the other, each for itself atomic."""
     if not batch:
         return []
+    atomic = not isinstance(batch, Pipelined)
     if not route.is_cluster:
-        return (yield from _send(Errand(Request.of(batch), None, route, deadline)))
+        return (yield from _send(Errand(Request.of(batch, atomic), None, route, deadline)))
     replies = []
     for slot, run in runs(batch):
-        replies += yield from _send(Errand(Request.of(run), slot, route, deadline))
+        replies += yield from _send(Errand(Request.of(run, atomic), slot, route, deadline))
     return replies
 
 
@@ -97,7 +98,7 @@ class Errand:
         self._failures += 1
         asked = self._asked or Place()
         if remedy == "load":
-            self._prelude = self.request.loads()
+            self._prelude = loads(self.request.batch)
         elif remedy in ("moved", "ask"):
             self._follow(remedy == "moved", self.route.at(*errors.target(error), asked))
         else:
@@ -110,6 +111,10 @@ class Errand:
     def _follow(self, for_good: bool, place: Place) -> None:
         if for_good:
             self.route.moved(self.slot, place)
+        else:
+            # Half of the slot is elsewhere. By itself a command would take a key that is still on its way for one
+            # that does not exist, and ASKING is good for one command; a transaction is told to try again.
+            self.request = self.request.as_transaction()
         self._redirect, self._prelude = (None, []) if for_good else (place, [ASKING])
 
     def _give_up(self, error: Exception) -> None:

@@ -79,10 +79,15 @@ class RedisLink:
         self.close()
 
     @property
-    def is_cluster(self) -> bool:
+    def settings(self) -> Settings:
+        """All that it was told of the server."""
         settings = self._given[0] or self._given[1]
         assert settings
-        return isinstance(settings.topology, Sharded)
+        return settings
+
+    @property
+    def is_cluster(self) -> bool:
+        return isinstance(self.settings.topology, Sharded)
 
     @property
     def atomic_across_slots(self) -> bool:

@@ -1,6 +1,8 @@
 """One batch on the wire: packed once, however often it is sent. Pure.
 
 One command is sent as it is; several are sent as MULTI … EXEC, so that all of them happen or none, in one round trip.
+A transaction brings its scripts along. The commands of a `Pipelined` batch are sent together too, and each happens by
+itself.
 """
 
 from __future__ import annotations
@@ -16,6 +18,16 @@ Command: TypeAlias = tuple[Any, ...]
 """`(name, *arguments)`, or `(script, numkeys, *keys, *arguments)`."""
 
 Batch: TypeAlias = Sequence[Command]
+
+
+class Pipelined(tuple[Command, ...]):
+    """A batch that is no transaction: in order, and others' commands may come between.
+
+    For what reads and what removes: a server that is full refuses MULTI, whatever is in it.
+    """
+
+    __slots__ = ()
+
 
 KEYLESS = frozenset(
     {"ACL", "ASKING", "AUTH", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DBSIZE", "ECHO", "FLUSHALL", "FLUSHDB"}
@@ -34,29 +46,37 @@ class Request:
     batch: Batch
     packed: bytes
     expected: int
+    atomic: bool = False
+    """Whether it is a transaction."""
 
     @classmethod
-    def of(cls, batch: Batch) -> Request:
-        if len(batch) == 1:
-            return cls(batch, packed(batch), 1)
-        return cls(batch, packed([("MULTI",), *batch, ("EXEC",)]), len(batch) + 2)
+    def of(cls, batch: Batch, atomic: bool = True) -> Request:
+        if len(batch) == 1 or not atomic:
+            return cls(batch, packed(batch), len(batch))
+        # A script that the server does not know would be noticed when all else was done, and all else done again.
+        whole = [("MULTI",), *loads(batch), *batch, ("EXEC",)]
+        return cls(batch, packed(whole), len(whole), True)
+
+    def as_transaction(self) -> Request:
+        return Request.of(self.batch)
 
     @property
     def operation(self) -> str:
         """What an error calls it: names of scripts and commands, never keys or values."""
         return "+".join(dict.fromkeys(_name(command[0]) for command in self.batch))
 
-    def loads(self) -> list[Command]:
-        """The commands that bring the batch's scripts to a server that does not know them."""
-        scripts = dict.fromkeys(command[0] for command in self.batch if isinstance(command[0], Script))
-        return [("SCRIPT", "LOAD", script.source) for script in scripts]
-
     def results(self, replies: list[Any]) -> list[Any]:
         """One reply for each command; the first that is an error is raised."""
-        if len(self.batch) == 1:
+        if not self.atomic:
             return sound(replies)
         # A command that was not queued says why; EXEC would only say that something was wrong before.
-        return sound(sound(replies)[-1])
+        return sound(sound(replies)[-1])[-len(self.batch) :]
+
+
+def loads(batch: Batch) -> list[Command]:
+    """The commands that bring a batch's scripts to a server that does not know them."""
+    scripts = dict.fromkeys(command[0] for command in batch if isinstance(command[0], Script))
+    return [("SCRIPT", "LOAD", script.source) for script in scripts]
 
 
 def packed(commands: Iterable[Command]) -> bytes:

@@ -21,5 +21,6 @@ class Script:
 
 
 def load_script(package: str, name: str) -> Script:
-    """The script in `name`.lua beside the modules of `package`."""
-    return Script(name, (files(package) / f"{name}.lua").read_text("utf-8"))
+    """The script in `name`.lua beside the modules of `package`, without its comments: some requests bring it along."""
+    lines = (files(package) / f"{name}.lua").read_text("utf-8").splitlines(keepends=True)
+    return Script(name, "".join(line for line in lines if not line.lstrip().startswith("--")))

@@ -10,7 +10,7 @@ import redis
 import redis.asyncio
 from redis.crc import key_slot
 
-from langgraph_guard._redis import RedisLink, Script, errors
+from langgraph_guard._redis import Pipelined, RedisLink, Script, errors
 from langgraph_guard.errors import StoreUnavailable
 from tests._redis.conftest import Execute, hurried
 from tests.servers.redis import HOST, RedisCluster
@@ -61,6 +61,29 @@ def test_a_slot_that_moved_is_followed(redis_cluster: RedisCluster, link: RedisL
     finally:
         new.tell("DEL", "{moved}")
         redis_cluster.move(slot, old)
+
+
+def test_a_pipeline_is_not_taken_in_by_half_a_move(redis_cluster: RedisCluster, link: RedisLink) -> None:
+    """One of its keys is here and one is there: neither is missing, so neither server may say so."""
+    slot = key_slot(b"{piped}")
+    old = redis_cluster.holder(slot)
+    new = next(node for node in redis_cluster.nodes if node is not old)
+    batch = Pipelined([("GET", "{piped}1"), ("GET", "{piped}2")])
+    link.execute([("SET", "{piped}1", "v"), ("SET", "{piped}2", "w")])
+    assert link.execute(batch) == [b"v", b"w"]
+    new.tell("CLUSTER", "SETSLOT", slot, "IMPORTING", old.tell("CLUSTER", "MYID"))
+    old.tell("CLUSTER", "SETSLOT", slot, "MIGRATING", new.tell("CLUSTER", "MYID"))
+    link._deadline = 1.0
+    try:
+        old.tell("MIGRATE", HOST, new.port, "{piped}2", 0, 5_000)
+        with pytest.raises(StoreUnavailable):
+            link.execute(batch)
+        old.tell("MIGRATE", HOST, new.port, "{piped}1", 0, 5_000)
+        assert link.execute(batch) == [b"v", b"w"]
+    finally:
+        new.tell("FLUSHALL")
+        new.tell("CLUSTER", "SETSLOT", slot, "STABLE")
+        old.tell("CLUSTER", "SETSLOT", slot, "STABLE")
 
 
 @pytest.mark.parametrize(

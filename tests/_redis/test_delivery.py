@@ -13,7 +13,7 @@ from langgraph_guard._redis import delivery
 from langgraph_guard._redis.actions import Action, Ask, Deadline, Drop, Pause
 from langgraph_guard._redis.clients import Direct, Place, Sharded, Terms, Topology, Watched
 from langgraph_guard._redis.delivery import deliver
-from langgraph_guard._redis.request import Batch, packed
+from langgraph_guard._redis.request import Batch, Pipelined, packed
 from langgraph_guard._redis.routes import route_of
 from langgraph_guard._redis.scripts import Script
 from langgraph_guard.errors import StoreRefused, StoreUnavailable
@@ -132,6 +132,15 @@ def test_ask_holds_for_one_request() -> None:
         assert run(deliver(GET, route, Deadline(10)), play.perform) == [value]
     assert play.places == [HERE, HERE, THERE, HERE]
     assert play.asked[2][1] == packed([("ASKING",), *GET])
+
+
+def test_a_pipeline_that_is_sent_to_ask_elsewhere_goes_there_as_a_transaction() -> None:
+    """ASKING is good for one command; and a key that is still on its way is no key that is missing."""
+    batch = Pipelined([("GET", "k"), ("GET", "k")])
+    queued = [b"OK", b"QUEUED", b"QUEUED", [b"v", b"v"]]
+    play = Play([SLOTS], [b"v", error(f"ASK {SLOT_OF_K} there:2")], [b"OK", *queued])
+    assert play.deliver(batch, CLUSTER) == [b"v", b"v"]
+    assert [data for _, data in play.asked[1:]] == [packed(batch), packed([("ASKING",), ("MULTI",), *batch, ("EXEC",)])]
 
 
 def test_a_redirection_without_a_host_means_the_one_that_was_asked() -> None:

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from langgraph_guard._redis.delivery import runs
-from langgraph_guard._redis.request import Command, Request, key_of, packed
+from langgraph_guard._redis.request import Command, Pipelined, Request, key_of, packed
 from langgraph_guard._redis.scripts import Script
 
 SCRIPT = Script("put", "return 1")
@@ -29,6 +29,30 @@ def test_one_command_is_sent_alone_and_several_are_atomic() -> None:
     """MULTI costs two commands more: only where it buys something."""
     assert Request.of([("PING",)]).packed == packed([("PING",)])
     assert Request.of([("PING",), ("TIME",)]).packed == packed([("MULTI",), ("PING",), ("TIME",), ("EXEC",)])
+
+
+def test_what_is_pipelined_is_sent_together_and_is_no_transaction() -> None:
+    """A server that is full refuses MULTI, also of what only reads."""
+    batch = Pipelined([("GET", "a"), ("GET", "b")])
+    request = Request.of(batch, atomic=False)
+    assert request.packed == packed(batch)
+    assert request.results([b"1", None]) == [b"1", None]
+    assert request.as_transaction() == Request.of(batch)
+
+
+def test_an_error_of_a_pipelined_command_is_raised() -> None:
+    """Behind replies that are sound."""
+    with pytest.raises(redis.ResponseError):
+        Request.of([("GET", "a"), ("GET", "b")], atomic=False).results([b"1", redis.ResponseError("WRONGTYPE no")])
+
+
+def test_a_transaction_brings_its_scripts() -> None:
+    """One that is not known would be noticed when the rest was done, and the rest would be done again."""
+    batch: list[Command] = [("RPUSH", "k", "v"), (SCRIPT, 1, "k"), (SCRIPT, 1, "l")]
+    load = ("SCRIPT", "LOAD", SCRIPT.source)
+    assert Request.of(batch).packed == packed([("MULTI",), load, *batch, ("EXEC",)])
+    replies = [b"OK", *[b"QUEUED"] * 4, [b"sha", 1, b"2", b"3"]]
+    assert Request.of(batch).results(replies) == [1, b"2", b"3"]
 
 
 def test_a_value_of_another_type_is_an_error_of_ours() -> None:

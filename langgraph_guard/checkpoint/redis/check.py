@@ -24,8 +24,6 @@ from typing import Any, NamedTuple
 
 from redis.crc import key_slot
 
-from langgraph_guard._redis.clients import Settings
-from langgraph_guard._redis.link import RedisLink
 from langgraph_guard.checkpoint.redis import findings, trial
 from langgraph_guard.checkpoint.redis.findings import Finding, Level
 from langgraph_guard.checkpoint.redis.store import RedisFlow, Store
@@ -63,7 +61,7 @@ class Report:
 
 def inspect(store: Store) -> RedisFlow[Report]:
     """Look at everything. After an error, what builds on it is left out."""
-    found = [findings.transport(settings_of(store.link))]
+    found = [findings.transport(store.link.settings)]
     failure: StoreError | None = None
     try:
         for look in (_clock, _servers, _trials):
@@ -73,12 +71,6 @@ def inspect(store: Store) -> RedisFlow[Report]:
         failure = error
         found.append(findings.failed(error))
     return Report(tuple(found), failure)
-
-
-def settings_of(link: RedisLink) -> Settings:
-    settings = link._given[0] or link._given[1]
-    assert settings
-    return settings
 
 
 def _clock(store: Store) -> RedisFlow[list[Finding]]:

@@ -6,8 +6,9 @@ import os
 from dataclasses import replace
 from typing import Final
 
+from langgraph_guard._redis import Pipelined
 from langgraph_guard.checkpoint.core.codec import Codec
-from langgraph_guard.checkpoint.redis import identities
+from langgraph_guard.checkpoint.redis import identities, indexes
 from langgraph_guard.checkpoint.redis.layout import ThreadKeys
 from langgraph_guard.checkpoint.redis.reading import ATTEMPTS, Changed, Group, Reader
 from langgraph_guard.checkpoint.redis.scanning import everything
@@ -32,6 +33,7 @@ def copy_thread(store: Store, codec: Codec, source: str, target: str) -> RedisFl
 def _copied(store: Store, codec: Codec, source: str, target: str) -> RedisFlow[bool]:
     reader = Reader(store, codec, source)
     groups = yield from everything(reader)
+    yield from indexes.prolong_if_due(reader)
     if not reader.sid:
         return True
     theirs, ours = store.keys.thread(source), store.keys.thread(target)
@@ -39,8 +41,10 @@ def _copied(store: Store, codec: Codec, source: str, target: str) -> RedisFlow[b
     if occupied:
         raise StoreRefused("redis", "copy_thread", ANOTHER)
     members = [member for group in groups for member in _moved(reader, group, target)]
-    known = [store.register(target), *_run_indexes(reader, groups, target)]
-    adopt = (ADOPT, 4, *ours, reader.sid, int.from_bytes(os.urandom(6)), reader.off, store.ttl, *members)
+    runs = {reader.record(group.record).run for group in groups if group.record is not None} - {None}
+    known = [store.register(target), *(store.index(run, target) for run in sorted(filter(None, runs)))]
+    terms = (reader.sid, int.from_bytes(os.urandom(6)), reader.off, store.ttl, store.stay if runs else "")
+    adopt = (ADOPT, 4, *ours, *terms, *members)
     if store.link.atomic_across_slots:
         *_, done = yield [*known, *_copies(theirs, ours), adopt]
     else:
@@ -48,11 +52,6 @@ def _copied(store: Store, codec: Codec, source: str, target: str) -> RedisFlow[b
     if not done:
         raise StoreRefused("redis", "copy_thread", ANOTHER)
     return (yield from _still(reader, ours))
-
-
-def _run_indexes(reader: Reader, groups: list[Group], target: str) -> list[Command]:
-    runs = {reader.record(group.record).run for group in groups if group.record is not None}
-    return [("SADD", reader.store.keys.run(run), target.encode()) for run in sorted(filter(None, runs))]
 
 
 def _copies(theirs: ThreadKeys, ours: ThreadKeys) -> list[Command]:
@@ -73,7 +72,7 @@ def _adopted(batch: list[Command], reader: Reader, ours: ThreadKeys) -> RedisFlo
 
 def _carried(theirs: ThreadKeys, ours: ThreadKeys) -> RedisFlow[list[Command]]:
     """A Cluster may keep the two threads on two servers, so the contents travel."""
-    dumps = yield [("DUMP", theirs.log), ("DUMP", theirs.blobs)]
+    dumps = yield Pipelined([("DUMP", theirs.log), ("DUMP", theirs.blobs)])
     places = (ours.log, ours.blobs)
     return [("RESTORE", key, 0, dump) for key, dump in zip(places, dumps, strict=True) if dump is not None]
 

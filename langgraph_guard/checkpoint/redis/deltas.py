@@ -11,6 +11,7 @@ from langgraph.checkpoint.base import DeltaChannelHistory
 from langgraph_guard.checkpoint.core import ids
 from langgraph_guard.checkpoint.core.codec import Codec
 from langgraph_guard.checkpoint.core.history import Ancestor, Write, delta_history, delta_walk
+from langgraph_guard.checkpoint.redis import indexes
 from langgraph_guard.checkpoint.redis.layout import StoredWrite, group_span, namespace_span
 from langgraph_guard.checkpoint.redis.reading import ATTEMPTS, Changed, Group, Opened, Reader, blobs_of
 from langgraph_guard.checkpoint.redis.scanning import Scan
@@ -52,7 +53,9 @@ class Walk:
                 yield from self._look_up(missing)
             else:
                 yield from self._look(scan)
-        return (yield from self._told(target))
+        told = yield from self._told(target)
+        yield from indexes.prolong_if_due(self._reader)
+        return told
 
     def _told(self, target: str) -> RedisFlow[Mapping[str, DeltaChannelHistory]]:
         walk = delta_walk(target, self._known, self._channels)

@@ -1,29 +1,37 @@
 """Which elements of a list are new: the reason why a long conversation is stored once, and not once per step.
 
-An element that was stored is known by its identity, and unchanged while its fields are the ones that it had then. That
-costs one pass of C code over the list, 0.2 µs per message, instead of serializing it again. What a node returned may
-have been edited deeper than its fields: such elements are serialized again and their digests compared, and with
-`strict=True` all are. An element that nobody knows by identity is still found by the digest of its bytes.
+An element that was stored is known by its identity, and unchanged while it looks as it did then; `looks` says what is
+seen of it and what is not. That costs one pass of C code over the list, 0.2 to 0.3 µs per message, instead of
+serializing it again. An edit that no look can show is found where a node returned the element, and with `strict=True`
+everywhere: such elements are serialized again and their digests compared. An element that nobody knows by identity is
+still found by the digest of its bytes.
+
+Edits in the middle cut a list into ranges, which every record repeats. So now and then a list is stored anew, as one
+range: just so often that it costs, on average, about what repeating the ranges does. Else an element is stored once.
 
 What is remembered is never changed, so that runs beside each other may share it: each put makes a new `Kept`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
-from operator import attrgetter, is_
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from operator import is_
+from typing import Any, Final, NamedTuple
 
 from langgraph_guard.checkpoint.redis.layout import Range
+from langgraph_guard.checkpoint.redis.looks import alike, changed_looks, look_of, looks_of, view_of
 
 Dump = Callable[[Any], bytes]
 
-_FROZEN: Final = (str, int, float, bool, bytes, type(None), tuple, frozenset)
-_NUMBERS: Final = frozenset((bool, int, float, complex, Decimal))
-_has_no_numbers: Final = _NUMBERS.isdisjoint
-_fields_of_model: Final = attrgetter("__dict__", "__pydantic_extra__")
+FEW: Final = 32
+"""Ranges that a list may have for good."""
+
+PER_RANGE: Final = 16
+"""Bytes that a range is reckoned to cost in each record: about seven, and as much again for reading around it."""
+
+PER_ELEMENT: Final = 16
+"""Bytes that an element is reckoned to cost in the log beside its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +47,32 @@ class Kept:
     """Position by `id()` of an element. The element is held here, so the id stays its own."""
     by_digest: dict[int, int] = field(default_factory=dict)
     """Position by digest."""
+    sizes: list[int] = field(default_factory=list)
+    """Bytes of each element."""
+
+    def slim(self) -> Kept:
+        """Without the elements and what they looked like: then they are serialized again, and found by their bytes."""
+        return Kept(digests=self.digests, places=self.places, ranges=self.ranges, by_digest=self.by_digest)
 
 
-def loaded(elements: Sequence[Any], stored: Iterable[bytes], places: list[int]) -> Kept:
+def loaded(elements: Sequence[Any], stored: Sequence[bytes], places: list[int]) -> Kept:
     """What to remember of a list that was just read: its elements, and the bytes that they were read from."""
     mine, digests = list(elements), list(map(hash, stored))
     by_id, by_digest = positions(map(id, mine)), positions(digests)
-    return Kept(mine, looks_of(mine), digests, places, runs_of(places), by_id, by_digest)
+    return Kept(mine, looks_of(mine), digests, places, runs_of(places), by_id, by_digest, list(map(len, stored)))
 
 
 def positions(names: Iterable[int]) -> dict[int, int]:
     """Where each stands; the last place of those that stand twice."""
     return {name: at for at, name in enumerate(names)}
+
+
+class Found(NamedTuple):
+    """An element that the log has, or will have: its digest, its place, and how many bytes it is."""
+
+    digest: int
+    place: int
+    size: int
 
 
 class Matching:
@@ -69,13 +91,17 @@ class Matching:
         self._looks = before.looks[:same]
         self._digests = before.digests[:same]
         self._places = before.places[:same]
+        self._sizes = before.sizes[:same]
         self._by_id = before.by_id.copy() if self._grows else positions(map(id, self._value[:same]))
         self._by_digest = before.by_digest.copy() if self._grows else positions(self._digests)
         self._fresh: list[int] = []
         """Positions whose places are new."""
+        self._first = 0
+        """How many new elements other lists brought before."""
 
     def run(self, again: Collection[int] | None) -> None:
         """Find or dump every element. `again`: ids of those to dump although they look the same; `None` means all."""
+        self._first = len(self._new)
         for at in self._suspects(again):
             self._check(at)
         for at in range(self._same, len(self._value)):
@@ -85,12 +111,33 @@ class Matching:
         else:
             self.ranges = runs_of(self._places)
 
+    def join(self, draw: float) -> None:
+        """Store the list anew, as one range, if chance will have it. `draw`: any number from 0 to 1, alike likely.
+
+        What ranges cost is paid a little with each put, and joining them all at once; so it is done with a probability
+        of one cost over the other. Nobody has to remember what was paid: each process may have its own share in it.
+        """
+        ranges = len(self.ranges)
+        if ranges <= FEW or draw * (sum(self._sizes) + len(self._sizes) * PER_ELEMENT) >= ranges * PER_RANGE:
+            return
+        try:
+            stored = list(map(self._dump, self._value))
+        except Exception:  # It is stored as it is: a limit that was lowered since, say, is no reason to fail now.
+            return
+        self._new[self._first :] = stored
+        self._digests, self._sizes = list(map(hash, stored)), list(map(len, stored))
+        self._places = [-1 - at for at in range(self._first, len(self._new))]
+        self._by_digest = positions(self._digests)
+        self._fresh = list(range(len(stored)))
+        self.ranges = runs_of(self._places)
+
     def kept(self, base: int) -> Kept:
         """What to remember once the new elements stand in the log from `base` on."""
         for at in self._fresh:
             self._places[at] = base - 1 - self._places[at]
         ranges = joined((), ((start if start >= 0 else base - 1 - start, n) for start, n in self.ranges))
-        return Kept(self._value, self._looks, self._digests, self._places, ranges, self._by_id, self._by_digest)
+        found = self._so_far()
+        return replace(found, elements=self._value, ranges=ranges)
 
     def _suspects(self, again: Collection[int] | None) -> list[int]:
         """Positions in the known part whose elements may have become something else."""
@@ -109,40 +156,40 @@ class Matching:
         data = self._dump(element)
         if hash(data) != self._digests[at]:
             self._grows = False
-            self._digests[at], self._places[at] = self._placed(data)
+            self._digests[at], self._places[at], self._sizes[at] = self._placed(data)
             self._index(at)
 
     def _add(self, at: int, element: Any, again: Collection[int] | None) -> None:
-        look = look_of(element)
-        digest, place = self._known_by_id(element, look, again) or self._placed(self._dump(element))
+        look, found = self._known_by_id(element, again) or (look_of(element), self._placed(self._dump(element)))
         self._looks.append(look)
-        self._digests.append(digest)
-        self._places.append(place)
+        self._digests.append(found.digest)
+        self._places.append(found.place)
+        self._sizes.append(found.size)
         self._by_id[id(element)] = at
         self._index(at)
 
-    def _known_by_id(self, element: Any, look: Any, again: Collection[int] | None) -> tuple[int, int] | None:
-        """Digest and place of an element that is at another position, or in another list."""
+    def _known_by_id(self, element: Any, again: Collection[int] | None) -> tuple[Any, Found] | None:
+        """An element that is at another position, or in another list: what it looks like, and where it is."""
         if again is None or id(element) in again:
             return None
         for kept in (self._so_far(), *self._known):
             at = kept.by_id.get(id(element))
-            if at is not None and alike(look, kept.looks[at]):
-                return kept.digests[at], kept.places[at]
+            if at is not None and alike(view_of(element), kept.looks[at]):
+                return kept.looks[at], Found(kept.digests[at], kept.places[at], kept.sizes[at])
         return None
 
-    def _placed(self, data: bytes) -> tuple[int, int]:
-        """Digest and place of these bytes: where the log has them, or at its end."""
+    def _placed(self, data: bytes) -> Found:
+        """These bytes where the log has them, or at its end."""
         digest = hash(data)
         for kept in (self._so_far(), *self._known):
             at = kept.by_digest.get(digest)
             if at is not None and kept.digests[at] == digest:
-                return digest, kept.places[at]
+                return Found(digest, kept.places[at], len(data))
         self._new.append(data)
-        return digest, -len(self._new)
+        return Found(digest, -len(self._new), len(data))
 
     def _so_far(self) -> Kept:
-        return Kept([], self._looks, self._digests, self._places, (), self._by_id, self._by_digest)
+        return Kept([], self._looks, self._digests, self._places, (), self._by_id, self._by_digest, self._sizes)
 
     def _index(self, at: int) -> None:
         self._by_digest[self._digests[at]] = at
@@ -163,105 +210,6 @@ def identical_prefix(value: Sequence[Any], before: Sequence[Any]) -> int:
     if all(map(is_, value, before)):
         return min(len(value), len(before))
     return next(at for at, (mine, theirs) in enumerate(zip(value, before, strict=False)) if mine is not theirs)
-
-
-def changed_looks(elements: Sequence[Any], looks: list[Any]) -> list[int]:
-    """Positions of elements that no longer look as they did."""
-    views = views_of(elements)
-    if alike(views, looks):
-        return []
-    return [at for at, (view, look) in enumerate(zip(views, looks, strict=True)) if not alike(view, look)]
-
-
-def alike(view: Any, look: Any) -> bool:
-    try:
-        return bool(view == look)
-    except Exception:  # Not everything can be compared: an array has no single truth.
-        return False
-
-
-# What assignment can change in an element: as it is now, and as a copy to compare with later
-
-
-def views_of(elements: Sequence[Any]) -> list[Any]:
-    try:
-        return list(map(_fields_of_model, elements))
-    except AttributeError:
-        return list(map(view_of, elements))
-
-
-def looks_of(elements: Sequence[Any]) -> list[Any]:
-    try:
-        return [
-            # As `_look_of_model`, without the call: a thousand messages are read at once.
-            (own.copy(), None if extra is None else {})
-            if not extra and _has_no_numbers(map(type, own.values()))
-            else _look_of_model(own, extra)
-            for own, extra in map(_fields_of_model, elements)
-        ]
-    except AttributeError:
-        return list(map(look_of, elements))
-
-
-def view_of(element: Any) -> Any:
-    if isinstance(element, (*_FROZEN, dict, list, set)):
-        return element
-    try:
-        return _fields_of_model(element)
-    except AttributeError:
-        return getattr(element, "__dict__", _Unseen())
-
-
-def look_of(element: Any) -> Any:
-    view = view_of(element)
-    if isinstance(element, _FROZEN) or isinstance(view, _Unseen):
-        return view
-    if view is not element and isinstance(view, tuple):
-        return _look_of_model(*view)
-    return _exact(view.copy(), view.values() if isinstance(view, Mapping) else view)
-
-
-def _look_of_model(own: dict[str, Any], extra: dict[str, Any] | None) -> Any:
-    if not extra:
-        return _exact((own.copy(), None if extra is None else {}), own.values())
-    return _exact((own.copy(), extra.copy()), [*own.values(), *extra.values()])
-
-
-def _exact(look: Any, values: Collection[Any]) -> Any:
-    return look if _has_no_numbers(map(type, values)) else _WithNumbers(look, values)
-
-
-class _WithNumbers:
-    """The look of an element that has numbers: `True` and `1.0` are equal to 1, and are something else."""
-
-    __slots__ = ("_look", "_numbers")
-    __hash__ = None  # type: ignore[assignment] # what it is compared with has none either
-
-    def __init__(self, look: Any, values: Iterable[Any]) -> None:
-        self._look = look
-        self._numbers = _numbers(values)
-
-    def __eq__(self, view: object) -> bool:
-        if isinstance(view, _WithNumbers):
-            return bool(view._look == self._look) and view._numbers == self._numbers
-        return bool(view == self._look) and _numbers(_values(view)) == self._numbers
-
-
-def _values(view: Any) -> Iterable[Any]:
-    if isinstance(view, tuple):
-        own, extra = view
-        return [*own.values(), *(extra or {}).values()]
-    return view.values() if isinstance(view, Mapping) else view
-
-
-def _numbers(values: Iterable[Any]) -> list[str]:
-    return [repr(each) for each in values if type(each) in _NUMBERS]
-
-
-class _Unseen:
-    """The look of what cannot be watched: never the same, so it is dumped each time and its digest compared."""
-
-    __slots__ = ()
 
 
 # Places as ranges

@@ -45,11 +45,18 @@ class Fetched:
     def take(self, replies: list[Any]) -> None:
         """The replies to what was asked last."""
         for (start, _), piece in zip(self._wanted, replies, strict=False):
-            if start not in self._pieces:
-                insort(self._starts, start)
-            self._pieces[start] = piece
+            self._keep(start, piece)
         for part, found in zip(self._parts(), replies[len(self._wanted) :], strict=True):
             self._blobs.update(zip(part, found, strict=True))
+
+    def _keep(self, start: int, piece: list[bytes]) -> None:
+        """A piece takes the place of those that it covers: `_from` looks into the last one that begins before."""
+        stop = start + len(piece)
+        for at in [at for at in self._starts if start <= at and at + len(self._pieces[at]) <= stop]:
+            self._starts.remove(at)
+        if start not in self._starts:
+            insort(self._starts, start)
+        self._pieces[start] = piece
 
     def _parts(self) -> Iterator[list[str]]:
         return (self._named[at : at + PER_COMMAND] for at in range(0, len(self._named), PER_COMMAND))

@@ -2,15 +2,16 @@
 
 A thread is four keys in one hash slot, `{…}` being its tenant and id; so it expires, is copied and goes as a whole:
 
-    lgg:{tenant.thread}:m   HASH  v, sid (storage id), gen (collections so far), n (commits), off and end (of the log)
+    lgg:{tenant.thread}:m   HASH  v, sid (storage id), gen (collections so far), n (commits), off and end (of the log);
+                                        till (ms): until when the runs' indexes are sure to stay, if they expire
     lgg:{tenant.thread}:e   ZSET  every checkpoint and pending write, as an ordered map: score 0, member = key + value
-    lgg:{tenant.thread}:l   LIST  the log: each element of each list that was ever in the state, once
+    lgg:{tenant.thread}:l   LIST  the log: each element of each list that was ever in the state, once, or seldom anew
     lgg:{tenant.thread}:b   HASH  blobs: big values, named by their digest
 
 Outside of it, per tenant, each possibly naming more than there is, never less:
 
     lgg:{tenant}:threads    ZSET  thread ids, by when they were last registered (ms)
-    lgg:{tenant}:run:…      SET   thread ids that a run wrote to
+    lgg:{tenant}:run:…      SET   thread ids that a run wrote to; expires after the last of them
 
 A key of the ordered map sorts by namespace, then checkpoint id, then kind, so that one range is a namespace, newest
 checkpoint last, and a checkpoint stands beside its writes. Ids are escaped so that they sort as text does and no id can

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from langgraph_guard._redis import Pipelined
 from langgraph_guard.checkpoint.core.codec import Codec
 from langgraph_guard.checkpoint.core.filters import matches
+from langgraph_guard.checkpoint.redis import indexes
 from langgraph_guard.checkpoint.redis.layout import EVERYTHING, Span, group_span, namespace_span
 from langgraph_guard.checkpoint.redis.reading import ATTEMPTS, Changed, Opened, Reader
 from langgraph_guard.checkpoint.redis.scanning import PAGE, Scan, everything
@@ -85,6 +87,7 @@ class ThreadListing:
         yield from self._reader.fetch(chosen)
         found = [self._reader.tuple(each) for each in chosen]
         self._took(chosen)
+        yield from indexes.prolong_if_due(self._reader)
         return found
 
     def _fill(self) -> RedisFlow[None]:
@@ -156,7 +159,7 @@ class AllThreads:
     def _more_threads(self) -> RedisFlow[None]:
         registry = self._store.keys.threads
         forget = [self._forget()] if self._gone else []
-        *_, (cursor, found) = yield [*forget, ("ZSCAN", registry, self._cursor, "COUNT", PAGE)]
+        *_, (cursor, found) = yield Pipelined([*forget, ("ZSCAN", registry, self._cursor, "COUNT", PAGE)])
         self._gone = []
         self._cursor = None if cursor in (b"0", 0) else cursor
         for thread in (member.decode() for member in found[::2]):

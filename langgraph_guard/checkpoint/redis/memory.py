@@ -1,6 +1,8 @@
 """What this process remembers of threads, so that a put sends only what is new and a read asks for the right things.
 
-Nothing here is needed for an answer to be right: what is missing is stored again, or read in a second trip.
+Nothing here is needed for an answer to be right: what is missing is stored again, or read in a second trip. So threads
+that were not used for long go in two steps: first their elements, then the places of these. A thread of which only the
+places are known is serialized at its next put, and what it has in its log already is not sent.
 """
 
 from __future__ import annotations
@@ -9,14 +11,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
 
 from langgraph_guard.checkpoint.redis.elements import Kept
 from langgraph_guard.checkpoint.redis.layout import Range, Ref, logged, named_blobs
 
 THREADS: Final = 2_000
 ELEMENTS: Final = 200_000
+"""Elements that are held. A message and what it looked like are about three kilobytes."""
+
+PLACES: Final = 1_000_000
+"""Elements whose places are known, held or not. A digest and a place are about 180 bytes."""
+
 RECENT: Final = 8
 """Checkpoints of a namespace whose references are remembered: a run that forks may read another one meanwhile."""
 
@@ -66,6 +73,17 @@ class Seen:
     def lists(self) -> list[Kept]:
         return [*self.stored.values(), *self.loaded.values()]
 
+    def slim(self) -> Seen:
+        stored, loaded = ({name: kept.slim() for name, kept in lists.items()} for lists in (self.stored, self.loaded))
+        return replace(self, stored=stored, loaded=loaded)
+
+
+class Size(NamedTuple):
+    """How much is remembered of a thread: elements that are held, and places that are known."""
+
+    elements: int = 0
+    places: int = 0
+
 
 class Known:
     """A thread, for as long as its storage stays the same: until it is deleted, or something in it is collected."""
@@ -97,19 +115,28 @@ class Known:
         mine = [lists[channel] for lists in (seen.stored, seen.loaded) if channel in lists]
         return [*mine, *(kept for other in list(self.namespaces.values()) for kept in other.lists())]
 
-    def size(self) -> int:
-        return sum(len(kept.elements) for seen in list(self.namespaces.values()) for kept in seen.lists())
+    def size(self) -> Size:
+        lists = [kept for seen in list(self.namespaces.values()) for kept in seen.lists()]
+        return Size(sum(len(kept.elements) for kept in lists), sum(len(kept.digests) for kept in lists))
+
+    def slim(self) -> None:
+        """Let go of the elements. Who puts at this moment has what it needs, and remembers it again."""
+        for ns, seen in list(self.namespaces.items()):
+            slim = seen.slim()
+            if self.namespaces.get(ns) is seen:
+                self.namespaces[ns] = slim
+        self.returned.clear()
 
 
 class Memory:
     """The threads that were used last."""
 
-    def __init__(self, threads: int = THREADS, elements: int = ELEMENTS) -> None:
+    def __init__(self, threads: int = THREADS, elements: int = ELEMENTS, places: int = PLACES) -> None:
         self._threads = threads
-        self._elements = elements
+        self._most = Size(elements, places)
         self._known: OrderedDict[str, Known] = OrderedDict()
-        self._sizes: dict[str, int] = {}
-        self._total = 0
+        self._sizes: dict[str, Size] = {}
+        self._total = Size()
         self._lock = threading.Lock()
 
     def of(self, thread: str) -> Known | None:
@@ -128,10 +155,8 @@ class Memory:
     def trim(self, thread: str) -> None:
         """Note how large a thread became, and forget those that were not used for longest."""
         with self._lock:
-            if (known := self._known.get(thread)) is not None:
-                size = known.size()
-                self._total += size - self._sizes.get(thread, 0)
-                self._sizes[thread] = size
+            if thread in self._known:
+                self._measure(thread)
             self._make_room()
 
     def forget(self, thread: str) -> None:
@@ -139,9 +164,28 @@ class Memory:
             self._drop(thread)
 
     def _make_room(self) -> None:
-        while len(self._known) > 1 and (len(self._known) > self._threads or self._total > self._elements):
+        if self._total.elements > self._most.elements:
+            self._make_slim()
+        while len(self._known) > 1 and (len(self._known) > self._threads or self._total.places > self._most.places):
             self._drop(next(iter(self._known)))
+
+    def _make_slim(self) -> None:
+        """Those that were not used for longest, and never the one in use: it would be serialized at each step."""
+        for thread, known in list(self._known.items())[:-1]:
+            if self._total.elements <= self._most.elements:
+                return
+            if thread in self._sizes and self._sizes[thread].elements:
+                known.slim()
+                self._measure(thread)
 
     def _drop(self, thread: str) -> None:
         self._known.pop(thread, None)
-        self._total -= self._sizes.pop(thread, 0)
+        self._count(thread, Size())
+        self._sizes.pop(thread, None)
+
+    def _measure(self, thread: str) -> None:
+        self._count(thread, self._known[thread].size())
+
+    def _count(self, thread: str, size: Size) -> None:
+        before, self._sizes[thread] = self._sizes.get(thread, Size()), size
+        self._total = Size(*(total + now - then for total, now, then in zip(self._total, size, before, strict=True)))

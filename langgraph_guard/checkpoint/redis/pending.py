@@ -12,7 +12,7 @@ from langgraph.types import Overwrite
 
 from langgraph_guard.checkpoint.core import ids
 from langgraph_guard.checkpoint.core.codec import Codec
-from langgraph_guard.checkpoint.redis import identities
+from langgraph_guard.checkpoint.redis import identities, indexes
 from langgraph_guard.checkpoint.redis.layout import Owner, StoredWrite
 from langgraph_guard.checkpoint.redis.memory import Known
 from langgraph_guard.checkpoint.redis.putting import ATTEMPTS, check_thread, dump, filling
@@ -44,10 +44,12 @@ def put_writes(
     ]
     for _ in range(ATTEMPTS if packed else 0):
         known = store.memory.of(thread)
-        code, sid, gen, off, version = (yield _batch(store, codec, known, packed))[-1]
+        code, sid, gen, off, version, *due = (yield _batch(store, codec, known, packed))[-1]
         check_thread(code, version)
         if code == b"ok":
             store.memory.storage(thread, sid, gen, off)
+            if due == [1]:
+                yield from indexes.prolong(store, codec, thread)
             return
         store.memory.forget(thread)
         if code == b"moved":
@@ -92,7 +94,7 @@ def _checkpoint_of(config: RunnableConfig) -> str:
 
 
 def note_returned(known: Known | None, ns: str, writes: Sequence[tuple[str, Any]]) -> None:
-    """Keep in mind which stored elements a node hands back: they may have been edited deeper than their fields."""
+    """Keep in mind which stored elements a node hands back: they may have been edited, and equal what they were."""
     if known is None:
         return
     lists = known.seen(ns).lists()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
+from zlib import crc32
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, get_checkpoint_metadata
@@ -13,7 +14,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from langgraph_guard.checkpoint.core import ids
 from langgraph_guard.checkpoint.core.codec import Codec
-from langgraph_guard.checkpoint.redis import identities
+from langgraph_guard.checkpoint.redis import identities, indexes
 from langgraph_guard.checkpoint.redis.elements import Matching
 from langgraph_guard.checkpoint.redis.layout import (
     LIST,
@@ -63,11 +64,13 @@ def put(
     )
     for _ in range(ATTEMPTS):
         commit = Commit(store, draft, store.memory.of(thread))
-        code, sid, gen, off, base, version = (yield commit.batch())[-1]
+        code, sid, gen, off, base, version, *due = (yield commit.batch())[-1]
         check_thread(code, version)
         if code == b"ok":
             commit.remember(store.memory.storage(thread, sid, gen, off), base)
             store.memory.trim(thread)
+            if due == [1]:
+                yield from indexes.prolong(store, codec, thread)
             return {"configurable": {"thread_id": thread, "checkpoint_ns": ns, "checkpoint_id": id}}
         commit.refused(code, sid, gen, off, base)
     raise StoreRefused("redis", "put", f"other writers of the thread were first {ATTEMPTS} times")
@@ -89,6 +92,11 @@ class Draft:
     def __post_init__(self) -> None:
         core = {name: value for name, value in self.checkpoint.items() if name != "channel_values"}
         self.told = self.codec.dump([core, self.metadata])
+
+    @property
+    def draw(self) -> float:
+        """A number from 0 to 1, by chance, and the same at each attempt to put this checkpoint."""
+        return crc32(self.owner.id.encode()) / 2**32
 
     @property
     def run(self) -> str | None:
@@ -140,6 +148,7 @@ class Commit:
         again = None if self._draft.thorough else {id(each) for each in self._returned}
         matching = Matching(value, known, partial(dump, self._draft.codec, channel), self._new)
         matching.run(again)
+        matching.join(self._draft.draw)
         self._lists[channel] = matching
         return InLog(kind, matching.ranges)
 
@@ -172,12 +181,13 @@ class Commit:
         if self._known is None:
             yield self._store.register(owner.thread)
         if run is not None and (self._known is None or run not in self._known.runs):
-            yield ("SADD", self._store.keys.run(run), owner.thread.encode())
+            yield self._store.index(run, owner.thread)
 
     def _command(self, pushed: int, elements: list[bytes], blobs: dict[str, bytes]) -> Command:
         gen = self._known.gen if self._known else ""
         end = self._end if self._draft.codec.sealed else ""
-        terms = ("0" if self._known else "1", self._sid, gen, end, self._store.ttl, pushed)
+        stay = "" if self._draft.run is None else self._store.stay
+        terms = ("0" if self._known else "1", self._sid, gen, end, self._store.ttl, pushed, stay)
         filled = (each for blob in blobs.items() for each in blob)
         return (COMMIT, 4, *self._keys, *terms, *self._record(), len(elements), *elements, *filled)
 

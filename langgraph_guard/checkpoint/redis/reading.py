@@ -1,4 +1,4 @@
-"""Read checkpoints: the newest or one by id in one trip, many in a few."""
+"""Reads of one thread that belong together, and what they find."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
+from langgraph_guard._redis import Pipelined
 from langgraph_guard.checkpoint.core.codec import Codec
 from langgraph_guard.checkpoint.redis import identities
 from langgraph_guard.checkpoint.redis.elements import Kept, loaded
@@ -32,9 +33,7 @@ from langgraph_guard.checkpoint.redis.layout import (
     Span,
     StoredWrite,
     entry,
-    group_span,
     incomplete,
-    namespace_span,
     read_body,
     read_record,
     read_write,
@@ -42,10 +41,7 @@ from langgraph_guard.checkpoint.redis.layout import (
 )
 from langgraph_guard.checkpoint.redis.memory import Known, Plan, Seen, plan_of
 from langgraph_guard.checkpoint.redis.store import Command, RedisFlow, Store
-from langgraph_guard.errors import CorruptCheckpoint, StoreRefused
-
-NEWEST: Final = 8
-"""Entries that are read to find the newest checkpoint with its writes; when they do not hold it, more are."""
+from langgraph_guard.errors import CorruptCheckpoint
 
 ATTEMPTS: Final = 16
 
@@ -56,37 +52,8 @@ A_BLOB: Final = "a blob"
 AN_ELEMENT: Final = "an element of a list"
 
 
-def get_tuple(store: Store, codec: Codec, thread: str, ns: str, id: str | None) -> RedisFlow[CheckpointTuple | None]:
-    for _ in range(ATTEMPTS):
-        reader = Reader(store, codec, thread)
-        try:
-            found = yield from _find(reader, ns, id)
-            if found is None:
-                return None
-            yield from reader.fetch([found])
-            return reader.tuple(found, remember=True)
-        except Changed:
-            continue
-    raise StoreRefused("redis", "get_tuple", f"the thread was rewritten {ATTEMPTS} times meanwhile")
-
-
-def _find(reader: Reader, ns: str, id: str | None) -> RedisFlow[Opened | None]:
-    """One checkpoint, or the newest. What has writes alone is not a checkpoint yet."""
-    if id is not None:
-        groups = yield from reader.entries(group_span(ns, id), None, guess=ns)
-        return reader.opened(groups[0]) if groups and groups[0].record else None
-    limit, ended = NEWEST, False
-    while not ended:
-        groups = yield from reader.entries(namespace_span(ns), limit, guess=ns)
-        for group in groups:
-            if group.record is not None:
-                return reader.opened(group)
-        ended, limit = reader.ended, limit * 16
-    return None
-
-
 class Changed(Exception):
-    """The thread was deleted, or something in it collected, between two trips of one read."""
+    """The thread was deleted, or something in it collected, while it was read."""
 
 
 @dataclass(slots=True)
@@ -130,6 +97,8 @@ class Reader:
         self.commits = b""
         self.ended = False
         """Whether the last read of entries came to the end of its span."""
+        self.due = False
+        """Whether the indexes of the thread's runs have to be prolonged, now that the thread is."""
         self._began = False
         self._fetched = Fetched(self.keys)
         self._decoded: dict[int, Any] = {}
@@ -147,14 +116,12 @@ class Reader:
 
     def inventory(self) -> RedisFlow[tuple[list[str], int]]:
         """The names of all blobs, and where the log ends."""
-        meta, length, names = yield [self._meta(), ("LLEN", self.keys.log), ("HKEYS", self.keys.blobs)]
-        self._check(meta)
+        length, names = yield from self._read([("LLEN", self.keys.log), ("HKEYS", self.keys.blobs)])
         return [name.decode() for name in names], self.off + length
 
     def same(self) -> RedisFlow[None]:
         """Raise `Changed` if what was read may be there no longer."""
-        (meta,) = yield [self._meta()]
-        self._check(meta)
+        yield from self._read([])
 
     def fetch(self, wanted: Sequence[Opened]) -> RedisFlow[None]:
         """Have all that these need: what is here already is not asked for again."""
@@ -166,28 +133,36 @@ class Reader:
 
     def _fetch(self, plan: Plan) -> RedisFlow[None]:
         if self._fetched.lacks(plan):
-            asked = self._fetched.ask(plan)
-            replies = yield [self._meta(), *asked]
-            self._check(replies[0])
-            self._fetched.take(replies[1:])
+            self._fetched.take((yield from self._read(self._fetched.ask(plan))))
 
     def _trip(self, commands: list[Command], known: Known | None, ns: str) -> RedisFlow[list[Any]]:
         """`commands` and, beside them, what this process believes to be the values of a namespace's newest."""
         guessed = Fetched(self.keys, known.off) if known else self._fetched
         asked = guessed.ask(known.seen(ns).plan, open_end=True) if known else []
-        sealed = [("LLEN", self.keys.log)] if self.codec.sealed else []
-        there = ("EXISTS", self.keys.entries)
-        replies = yield [self._meta(), there, *commands, *sealed, *asked, *self.store.touch(self.keys)]
-        self._check(replies[0])
-        if bool(replies[1]) != bool(self.sid):
+        about: list[Command] = [("EXISTS", self.keys.entries), ("LLEN", self.keys.log)]
+        replies = yield from self._read([*commands, *about, *asked, *self.store.touch(self.keys)])
+        answers, (there, length, *rest) = replies[: len(commands)], replies[len(commands) :]
+        if bool(there) != bool(self.sid):
             raise incomplete()
-        answers, rest = replies[2 : 2 + len(commands)], replies[2 + len(commands) :]
-        if sealed:
-            self.end = self.off + rest.pop(0)
+        self.end = self.off + length
+        self.due = self.due or rest[len(asked) :] == [1]
         if known and (self.sid, self.gen) == (known.sid, known.gen):
             guessed.take(rest[: len(asked)])
             self._fetched = guessed
         return answers
+
+    def _read(self, commands: list[Command]) -> RedisFlow[list[Any]]:
+        """`commands` in one trip, all on one storage.
+
+        Writers may come between them: they add, so what a checkpoint names is there once the checkpoint is. Who
+        removes something changes what stands in the meta key, which is read behind all else.
+        """
+        first = [] if self._began else [self._meta()]
+        *replies, last = yield Pipelined([*first, *commands, self._meta()])
+        if first:
+            self._check(replies.pop(0))
+        self._check(last)
+        return replies
 
     def _meta(self) -> Command:
         return ("HMGET", self.keys.meta, "sid", "gen", "off", "n", "v")

@@ -10,13 +10,13 @@ from typing import Final
 
 from langgraph_guard.checkpoint.core.codec import Codec
 from langgraph_guard.checkpoint.core.history import Node, kept_by_latest
-from langgraph_guard.checkpoint.redis import identities
+from langgraph_guard.checkpoint.redis import identities, indexes
 from langgraph_guard.checkpoint.redis.fetched import merged
 from langgraph_guard.checkpoint.redis.layout import Range, group_span, logged, record_span
 from langgraph_guard.checkpoint.redis.reading import ATTEMPTS, Changed, Opened, Reader, blobs_of
 from langgraph_guard.checkpoint.redis.scanning import everything
-from langgraph_guard.checkpoint.redis.scripts import COLLECT
-from langgraph_guard.checkpoint.redis.store import Command, RedisFlow, Store
+from langgraph_guard.checkpoint.redis.scripts import COLLECT, DROP
+from langgraph_guard.checkpoint.redis.store import RedisFlow, Store
 from langgraph_guard.errors import StoreRefused
 
 AT_ONCE: Final = 1_000
@@ -26,11 +26,18 @@ Choose = Callable[[list[Opened]], list[Opened]]
 """Which of a thread's checkpoints go."""
 
 
-def delete_thread(store: Store, thread: str) -> RedisFlow[None]:
+def delete_thread(store: Store, codec: Codec, thread: str) -> RedisFlow[None]:
+    """Remove all of a thread. What cannot be read goes as well; the indexes of its runs may then still name it."""
     store.memory.forget(thread)
-    # On a Cluster a writer might come between the two; there, lists tidy up.
-    forget: list[Command] = [("ZREM", store.keys.threads, thread.encode())] if store.link.atomic_across_slots else []
-    yield [*forget, ("UNLINK", *store.keys.thread(thread))]
+    keys = store.keys.thread(thread)
+    runs = yield from indexes.runs_of(store, codec, thread)
+    if store.link.atomic_across_slots:
+        named = [store.keys.threads, *map(store.keys.run, sorted(runs))]
+        yield [(DROP, len(keys) + len(named), *keys, *named, thread.encode())]
+    else:
+        # A writer might come between, so its name in the registry stays; there, lists tidy up.
+        yield [("UNLINK", *keys)]
+        yield from indexes.forget(store, codec, thread, runs)
 
 
 def delete_for_runs(store: Store, codec: Codec, runs: Sequence[str]) -> RedisFlow[None]:
@@ -99,10 +106,20 @@ def _collected(reader: Reader, choose: Choose) -> RedisFlow[bool]:
     names, end = yield from reader.inventory()
     early = [write for group in groups if group.record is None for write in reader.writes(group)]
     removal = Removal.of(found, gone[:AT_ONCE], set(blobs_of(early)), names, end)
-    keys = reader.store.keys.thread(reader.thread)
+    done = yield from _remove(reader, removal)
+    return done and len(gone) <= AT_ONCE
+
+
+def _remove(reader: Reader, removal: Removal) -> RedisFlow[bool]:
+    """Whether nobody came between."""
+    store, together = reader.store, reader.store.link.atomic_across_slots
+    keys = [*reader.keys, *(map(store.keys.run, removal.runs) if together else ())]
+    seen = (reader.sid, reader.gen, reader.commits, reader.thread.encode())
     members = [_without_parent(reader.codec, each) for each in removal.cut]
-    (done,) = yield [(COLLECT, 4, *keys, reader.sid, reader.commits, *removal.arguments(members))]
-    return bool(done) and len(gone) <= AT_ONCE
+    (done,) = yield [(COLLECT, len(keys), *keys, *seen, *removal.arguments(members))]
+    if done and not together:
+        yield from indexes.forget(store, reader.codec, reader.thread, removal.runs)
+    return bool(done)
 
 
 def _without_parent(codec: Codec, found: Opened) -> bytes:
@@ -115,13 +132,14 @@ def _without_parent(codec: Codec, found: Opened) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What goes from a thread. `cut`: checkpoints that stay and whose parents go."""
+    """What goes from a thread. `cut`: checkpoints that stay and whose parents go. `runs`: those that have none left."""
 
     gone: list[Opened]
     cut: list[Opened]
     first: int
     empty: list[int]
     blobs: list[str]
+    runs: list[str]
 
     @classmethod
     def of(
@@ -139,6 +157,7 @@ class Removal:
             first,
             _between(ranges, end),
             [name for name in names if name not in named],
+            sorted(_runs(gone) - _runs(stays)),
         )
 
     def arguments(self, members: list[bytes]) -> list[bytes | str | int]:
@@ -156,6 +175,10 @@ class Removal:
             *self.empty,
             *self.blobs,
         ]
+
+
+def _runs(found: Iterable[Opened]) -> set[str]:
+    return {each.record.run for each in found if each.record.run is not None}
 
 
 def _between(kept: list[Range], end: int) -> list[int]:

@@ -25,7 +25,7 @@ from langgraph_guard.checkpoint.core.codec import MOST, Codec
 from langgraph_guard.checkpoint.core.saver import FlowSaver, Listing
 from langgraph_guard.checkpoint.core.seal import Seal
 from langgraph_guard.checkpoint.core.serde import StrictSerializer
-from langgraph_guard.checkpoint.redis import copying, deltas, pending, putting, reading, removing
+from langgraph_guard.checkpoint.redis import copying, deltas, getting, pending, putting, removing
 from langgraph_guard.checkpoint.redis.check import Report, inspect
 from langgraph_guard.checkpoint.redis.layout import Keyspace
 from langgraph_guard.checkpoint.redis.listing import AllThreads, Query, ThreadListing
@@ -43,8 +43,8 @@ class RedisSaver(FlowSaver):
 
     `client`, `async_client`: your own redis-py client, one or both; standalone, Cluster, or a Sentinel's `master_for`.
     It is never closed here. `tenant`, `prefix`: what this saver sees; nothing reaches beyond. `ttl`: how long a thread
-    lives after it was last written or, with `refresh_on_read`, read; it goes as a whole. `strict`: compare every
-    element of every list at each put, for nodes that edit old messages in place and do not return them.
+    lives after it was last written or, with `refresh_on_read`, read; it goes as a whole. `strict`: compare the bytes of
+    every element of every list at each put, for nodes that edit old messages in place into something equal.
 
     `allowed_types`: classes of yours that may be in a state, beside LangGraph's and LangChain's own. `seal`: encrypts
     and authenticates (extra `crypto`). `compress`: values over 512 bytes. `max_value_bytes`: of one value or element.
@@ -147,7 +147,7 @@ class RedisSaver(FlowSaver):
 
     def _get_tuple(self, config: RunnableConfig) -> RedisFlow[CheckpointTuple | None]:
         thread, ns, id = ids.thread_id(config), ids.namespace(config), ids.checkpoint_id(config)
-        return reading.get_tuple(self._store, self._codec, thread, ns, id)
+        return getting.get_tuple(self._store, self._codec, thread, ns, id)
 
     def _list(
         self, config: RunnableConfig | None, filter: dict[str, Any], before: str | None, limit: int | None
@@ -172,7 +172,7 @@ class RedisSaver(FlowSaver):
         return pending.put_writes(self._store, self._codec, config, writes, task_id, task_path)
 
     def _delete_thread(self, thread: str) -> RedisFlow[None]:
-        return removing.delete_thread(self._store, thread)
+        return removing.delete_thread(self._store, self._codec, thread)
 
     def _delete_for_runs(self, runs: Sequence[str]) -> RedisFlow[None]:
         return removing.delete_for_runs(self._store, self._codec, runs)

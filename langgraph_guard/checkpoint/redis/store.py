@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_guard._redis.link import RedisLink
 from langgraph_guard.checkpoint.redis.layout import Keyspace, ThreadKeys
 from langgraph_guard.checkpoint.redis.memory import Memory
-from langgraph_guard.checkpoint.redis.scripts import REGISTER, TOUCH
+from langgraph_guard.checkpoint.redis.scripts import INDEX, REGISTER, TOUCH
 
 Result = TypeVar("Result")
 Command: TypeAlias = tuple[Any, ...]
 RedisFlow: TypeAlias = Generator[Sequence[Command], list[Any], Result]
+
+
+STAY: Final = 3
+"""How many ttls the indexes of a thread's runs are sure to stay, from when it was last seen to."""
+
+AN_HOUR: Final = 3_600_000
+"""Milliseconds that they stay beyond that: a Cluster's clocks differ, and a put takes time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,16 @@ class Store:
     def ttl(self) -> int | str:
         """The scripts' way to say it."""
         return "" if self.ttl_ms is None else self.ttl_ms
+
+    @property
+    def stay(self) -> int | str:
+        """For how long the indexes of a thread's runs are sure to stay."""
+        return "" if self.ttl_ms is None else STAY * self.ttl_ms
+
+    def index(self, run: str, *threads: str) -> Command:
+        """Note that a run wrote to a thread; without one, keep the run's index for longer."""
+        stay = "" if self.ttl_ms is None else STAY * self.ttl_ms + AN_HOUR
+        return (INDEX, 1, self.keys.run(run), stay, *(thread.encode() for thread in threads))
 
     def register(self, thread: str) -> Command:
         return (REGISTER, 1, self.keys.threads, thread.encode())

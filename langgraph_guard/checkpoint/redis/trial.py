@@ -13,7 +13,18 @@ from typing import Final, NamedTuple
 from langgraph_guard._redis import errors
 from langgraph_guard._redis.scripts import Script
 from langgraph_guard.checkpoint.redis.layout import Owner, Record, StoredWrite
-from langgraph_guard.checkpoint.redis.scripts import ADOPT, COLLECT, COMMIT, FORGET, REGISTER, TOUCH, WRITE
+from langgraph_guard.checkpoint.redis.scripts import (
+    ADOPT,
+    COLLECT,
+    COMMIT,
+    DROP,
+    FORGET,
+    INDEX,
+    INDEXED,
+    REGISTER,
+    TOUCH,
+    WRITE,
+)
 from langgraph_guard.checkpoint.redis.store import Command, RedisFlow, Store
 from langgraph_guard.errors import StoreError, StoreRefused
 
@@ -73,7 +84,7 @@ def scripts(store: Store, thread: str) -> RedisFlow[bool]:
     return False
 
 
-_SCRIPTS: Final = (COMMIT, WRITE, TOUCH, ADOPT, COLLECT, REGISTER, FORGET)
+_SCRIPTS: Final = (COMMIT, WRITE, TOUCH, INDEXED, ADOPT, COLLECT, DROP, INDEX, REGISTER, FORGET)
 
 
 def _commands(store: Store, thread: str, soon: int) -> list[Command]:
@@ -132,15 +143,19 @@ def _scripts(store: Store, thread: str) -> list[Command]:
     record, write = Record(owner, None, None, b""), StoredWrite(owner, "t", 0, "c", "", b"")
     again = StoredWrite(owner, "t", -1, "c", "", b"")
     said = ("first", write.key, write.pack(), "last", again.key, again.pack())
+    soon = 1  # ms for which indexes stay: TOUCH says that they are due
     commits = 3  # so far: what COLLECT is told to expect
     return [
-        (COMMIT, 4, *keys, 1, "scratch", "", "", A_MINUTE, 0, record.key, record.pack(), 1, "a", "b", "c"),
+        (COMMIT, 4, *keys, 1, "scratch", "", "", A_MINUTE, 0, soon, record.key, record.pack(), 1, "a", "b", "c"),
         (WRITE, 4, *keys, 0, "scratch", 0, A_MINUTE, *said),
         (TOUCH, 4, *keys, A_MINUTE),
-        (ADOPT, 4, *keys, "scratch", 0, 0, "", record.member()),
-        (COLLECT, 4, *keys, "scratch", commits, 1, 1, "-", "+", 0, 0),
+        (INDEXED, 1, keys.meta, "scratch", A_MINUTE),
+        (ADOPT, 4, *keys, "scratch", 0, 0, "", "", record.member()),
+        (COLLECT, 4, *keys, "scratch", 0, commits, "a", 1, 1, "-", "+", 0, 0),
         (REGISTER, 1, index, "a"),
         (FORGET, 1, index, 0, "a"),
+        (INDEX, 1, index, A_MINUTE, "a"),
+        (DROP, 6, *([index] * 6), "a"),
     ]
 
 

@@ -246,6 +246,14 @@ def stored() -> dict[str, dict[str, Any]]:
     return found
 
 
+def of_the_living(contents: dict[str, Any], thread: str) -> dict[str, Any]:
+    """`contents` without the names of other threads than `thread`: the release that wrote the file left one behind."""
+    return {
+        key: {"set": [each for each in held["set"] if _bytes(each) == thread.encode()]} if "set" in held else held
+        for key, held in contents.items()
+    }
+
+
 def main() -> None:
     """Write the file."""
     with RedisServer() as server, FILE.open("x") as file:

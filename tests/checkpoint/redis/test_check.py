@@ -140,7 +140,8 @@ def test_a_replica_is_refused() -> None:
 
 def test_a_full_server_is_refused() -> None:
     """It reads, so nothing else would show it before the first put."""
-    with RedisServer(maxmemory="1mb") as server:
+    with RedisServer() as server:
+        server.tell("CONFIG", "SET", "maxmemory", "100kb")  # less than it has in use already
         report = saver(server).check()
     assert level(report, "memory") == "warning"
     assert "out of memory" in says(report, "server")

@@ -24,7 +24,7 @@ VALUES = {"n": 1, "list": ["a", {"b": 1}], "document": BIG}
 
 def expiries(server: RedisServer, saver: RedisSaver, thread: str = "t") -> list[int]:
     """When each key of a thread goes (ms); -1 means never, and what is not there is left out."""
-    found = [server.tell("PEXPIRETIME", key) for key in saver._store.keys.thread(thread)]
+    found = [server.expiry(key) for key in saver._store.keys.thread(thread)]
     return [each for each in found if each != -2]
 
 
@@ -157,6 +157,101 @@ def test_a_channel_that_was_written_once_lives_as_long_as_the_thread(
         graph.invoke({"items": ["more"]}, at())
     assert min(expiries(redis_server, saver)) > int(redis_server.tell("TIME")[0]) * 1_000 + 60_000
     assert graphs.steps(open_saver(ttl=HOUR)).get_state(at()).values["note"] == BIG
+
+
+# The indexes of runs
+
+
+def index_expiry(server: RedisServer, saver: RedisSaver, run: str = "run-1") -> int:
+    """When the index of a run goes (ms); -1 means never, -2 that there is none."""
+    return server.expiry(saver._store.keys.run(run))
+
+
+def old_indexes(server: RedisServer, saver: RedisSaver) -> None:
+    """The indexes were prolonged so long ago that they have no longer than the thread: a minute."""
+    moment = int(server.tell("TIME")[0]) * 1_000 + 60_000
+    server.tell("HSET", saver._store.keys.thread("t").meta, "till", moment)
+    for key in (*saver._store.keys.thread("t"), saver._store.keys.run("run-1"), saver._store.keys.run("run-2")):
+        server.tell("PEXPIREAT", key, moment)
+
+
+def with_runs(saver: RedisSaver) -> Author:
+    """A thread of two runs, each of one checkpoint."""
+    author = Author(Both(saver, None))
+    author.put(1, VALUES, run="run-1")
+    author.put(2, {"n": 2}, after=1, run="run-2")
+    return author
+
+
+USES = {
+    "put": lambda saver, author: author.put(3, {"n": 3}, after=2, run="run-2"),
+    "put_writes": lambda saver, author: saver.put_writes(author.at(2), [("c", 1)], task(1)),
+    "get_tuple": lambda saver, author: saver.get_tuple(at()),
+    "list": lambda saver, author: [*saver.list(at())],
+    "list all": lambda saver, author: [*saver.list(None)],
+    "history": lambda saver, author: saver.get_delta_channel_history(config=at(), channels=["c"]),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_index_of_a_run_goes_after_every_thread_that_it_names(
+    open_saver: Open, redis_server: RedisServer, use: str
+) -> None:
+    """Long after the run: who deletes it must find what it wrote, as long as that is there."""
+    saver = open_saver(ttl=HOUR)
+    author = with_runs(saver)
+    old_indexes(redis_server, saver)
+    USES[use](saver, author)
+    thread = max(expiries(redis_server, saver))
+    for run in ("run-1", "run-2"):
+        assert index_expiry(redis_server, saver, run) > thread + HOUR * 1_000
+
+
+def test_an_index_that_is_good_for_long_is_left_alone(open_saver: Open, redis_server: RedisServer) -> None:
+    """It is looked after once in a ttl, and not with every read."""
+    saver = open_saver(ttl=HOUR)
+    author = with_runs(saver)
+    before = index_expiry(redis_server, saver)
+    for use in USES.values():
+        use(saver, author)
+    assert index_expiry(redis_server, saver) == before
+
+
+def test_the_index_of_a_run_outlives_the_thread_that_lives_longest(open_saver: Open, redis_server: RedisServer) -> None:
+    """A run may write to several threads, and savers may have other terms."""
+    long, short = open_saver(ttl=100 * HOUR), open_saver(ttl=HOUR)
+    Author(Both(long, None), "long").put(1, {"n": 1}, run="run-1")
+    Author(Both(short, None), "short").put(1, {"n": 1}, run="run-1")
+    assert index_expiry(redis_server, long) > max(expiries(redis_server, long, "long"))
+
+
+def test_a_thread_that_is_kept_for_good_keeps_the_indexes_of_its_runs(
+    open_saver: Open, redis_server: RedisServer
+) -> None:
+    """Its last writer has no ttl; one who has writes to another thread of that run later."""
+    author = with_runs(open_saver(ttl=HOUR))
+    saver = open_saver()
+    author.both = Both(saver, None)
+    author.put(3, {"n": 3}, after=2)
+    assert index_expiry(redis_server, saver) == -1
+    Author(Both(open_saver(ttl=HOUR), None), "another").put(1, {"n": 1}, run="run-1")
+    assert index_expiry(redis_server, saver) == -1
+    assert redis_server.tell("HGET", saver._store.keys.thread("t").meta, "till") is None
+
+
+def test_a_copy_is_named_for_as_long_as_it_lives(open_saver: Open, redis_server: RedisServer) -> None:
+    """Its source may be gone by then."""
+    with_runs(open_saver(ttl=HOUR))
+    saver = open_saver(ttl=100 * HOUR)
+    saver.copy_thread("t", "copy")
+    assert index_expiry(redis_server, saver) > max(expiries(redis_server, saver, "copy"))
+
+
+def test_a_thread_that_expired_leaves_no_index_for_ever(open_saver: Open, redis_server: RedisServer) -> None:
+    """LangGraph Server gives each invocation a run id: one key for each, for good, is a leak."""
+    saver = open_saver(ttl=HOUR)
+    with_runs(saver)
+    assert min(index_expiry(redis_server, saver, run) for run in ("run-1", "run-2")) > 0
 
 
 # Gone

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ormsgpack
@@ -60,7 +60,7 @@ def contents(server: RedisServer, prefix: str) -> dict[bytes, tuple[Any, int]]:
     """Every key with all that is in it, but for when a thread was registered last."""
     registry = b":threads"
     return {
-        key: (None if key.endswith(registry) else server.tell("DUMP", key), server.tell("PEXPIRETIME", key))
+        key: (None if key.endswith(registry) else server.tell("DUMP", key), server.expiry(key))
         for key in server.tell("KEYS", f"{prefix}:*")
     }
 
@@ -283,28 +283,75 @@ def own(own_server: RedisServer) -> Iterator[tuple[RedisServer, RedisSaver, Auth
 Own = tuple[RedisServer, RedisSaver, Author]
 
 
-@pytest.mark.parametrize("operation", WRITES)
-def test_a_full_server_refuses_and_nothing_is_half_written(own: Own, operation: str) -> None:
-    """noeviction, as it should be."""
-    server, saver, author = own
+@contextmanager
+def full(server: RedisServer) -> Iterator[None]:
+    """No memory is left, and nothing is evicted: noeviction, as it should be."""
     server.tell("CONFIG", "SET", "maxmemory", 1)
     try:
-        error = refused(server, saver, author, operation)
+        yield
     finally:
         server.tell("CONFIG", "SET", "maxmemory", 0)
+
+
+@pytest.mark.parametrize("operation", [*WRITES, "copy_thread"])
+def test_a_full_server_refuses_and_nothing_is_half_written(own: Own, operation: str) -> None:
+    """The old state stands, and the reason is said."""
+    server, saver, author = own
+    with full(server):
+        error = refused(server, saver, author, operation)
     assert "out of memory" in error.reason
 
 
-@pytest.mark.xfail(reason="MULTI is refused by a full server, whatever is in it", strict=True)
-@pytest.mark.parametrize("operation", ["get_tuple", "list", "prune", "delete_thread"])
-def test_a_full_server_can_be_read_and_emptied(own: Own, operation: str) -> None:
-    """Reading takes no memory there, and deleting is the way out."""
+@pytest.mark.parametrize("remembers", [True, False])
+@pytest.mark.parametrize("options", [{}, {"ttl": 3_600}, {"seal": Seal(os.urandom(32))}], ids=["plain", "ttl", "seal"])
+@pytest.mark.parametrize("operation", ["get_tuple", "list", "list all", "history"])
+def test_a_full_server_can_be_read(own: Own, operation: str, options: dict[str, Any], remembers: bool) -> None:
+    """It takes no memory there, not even to put off an expiry; MULTI would be refused, whatever is in it."""
+    server, _, _ = own
+    server.flush()
+    with RedisSaver.from_conn_string(server.url, **options) as writer:
+        author = prepared(writer)
+        whole = state(writer)
+        with RedisSaver.from_conn_string(server.url, **options) as other, full(server):
+            reader = writer if remembers else other
+            OPERATIONS[operation](reader, author)
+            assert state(reader) == whole
+
+
+@pytest.mark.parametrize("scripts", ["known", "forgotten"])
+@pytest.mark.parametrize("operation", ["prune", "delete_thread", "delete_for_runs"])
+def test_a_full_server_can_be_emptied(own: Own, operation: str, scripts: str) -> None:
+    """To remove is the way out, also when the records that stay have to be written anew: their parent is gone."""
     server, saver, author = own
-    server.tell("CONFIG", "SET", "maxmemory", 1)
-    try:
+    if scripts == "forgotten":
+        server.tell("SCRIPT", "FLUSH")
+    with full(server):
         OPERATIONS[operation](saver, author)
-    finally:
-        server.tell("CONFIG", "SET", "maxmemory", 0)
+        assert [each.checkpoint["id"][:8] for each in saver.list(at())] == (
+            [] if operation == "delete_thread" else ["00000001"]
+        )
+    found = RedisSaver.from_conn_string(server.url).get_tuple(at())
+    assert (found and (found.checkpoint["channel_values"], found.parent_config)) == (
+        None if operation == "delete_thread" else (OLD, None)
+    )
+
+
+def test_a_full_server_prolongs_what_is_read(own: Own) -> None:
+    """A thread that is in use must not expire because others are big; nor may the indexes of its runs go before it."""
+    server, _, _ = own
+    server.flush()
+    with RedisSaver.from_conn_string(server.url, ttl=3_600) as saver:
+        prepared(saver)
+        keys = saver._store.keys
+        until_soon = int(server.tell("TIME")[0]) * 1_000 + 30_000
+        server.tell("HSET", keys.thread("t").meta, "till", until_soon)
+        for key in (*keys.thread("t"), keys.run("run-0")):
+            server.tell("PEXPIREAT", key, until_soon)
+        with full(server):
+            saver.get_tuple(at())
+        expiries = [server.expiry(key) for key in (*keys.thread("t"), keys.run("run-0"))]
+    assert min(expiry for expiry in expiries if expiry != -2) > until_soon
+    assert expiries[-1] > max(expiries[:-1])
 
 
 @pytest.mark.parametrize("operation", WRITES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from langgraph_guard.checkpoint.redis.memory import NAMESPACES, RECENT, Known, M
 def hold(memory: Memory, thread: str, elements: int, ns: str = "") -> Known:
     """Have it remember a list of so many elements, as after a put."""
     known = memory.storage(thread, b"sid", b"0", 0)
-    known.remember(ns, Seen(stored={"messages": Kept(["x"] * elements)}))
+    known.remember(ns, Seen(stored={"messages": Kept(["x"] * elements, digests=[*range(elements)])}))
     memory.trim(thread)
     return known
 
@@ -23,6 +24,16 @@ def hold(memory: Memory, thread: str, elements: int, ns: str = "") -> Known:
 def held(memory: Memory, threads: str) -> str:
     """Which of them it remembers."""
     return "".join(thread for thread in threads if memory.of(thread) is not None)
+
+
+def whole(memory: Memory, threads: str) -> str:
+    """Which of them it remembers with their elements."""
+    return "".join(thread for thread in threads if (known := memory.of(thread)) and known.size().elements)
+
+
+BOUNDS = pytest.mark.parametrize(
+    ("bound", "those"), [("elements", whole), ("places", held)], ids=["elements", "places"]
+)
 
 
 # Threads
@@ -52,32 +63,93 @@ def test_threads_that_are_only_written_to_are_bounded_too() -> None:
     assert held(memory, "abcdef") == "def"
 
 
-def test_elements_are_bounded_whatever_the_number_of_threads() -> None:
+@BOUNDS
+def test_elements_are_bounded_whatever_the_number_of_threads(bound: str, those: Callable[[Memory, str], str]) -> None:
     """Two threads of a million messages are too much, two thousand of ten are not."""
+    memory = Memory(**{bound: 100})
+    for thread in "abc":
+        hold(memory, thread, 60)
+    assert those(memory, "abc") == "c"
+
+
+@BOUNDS
+def test_a_thread_larger_than_the_bound_is_remembered_alone(bound: str, those: Callable[[Memory, str], str]) -> None:
+    """It would be stored or serialized whole at each step otherwise."""
+    memory = Memory(**{bound: 100})
+    for thread in "ab":
+        hold(memory, thread, 500)
+    assert those(memory, "ab") == "b"
+
+
+def test_a_thread_lets_go_of_its_elements_before_it_is_forgotten() -> None:
+    """They are what is heavy; to know where they are stored keeps the next put small."""
     memory = Memory(elements=100)
     for thread in "abc":
         hold(memory, thread, 60)
-    assert held(memory, "abc") == "c"
+    assert (held(memory, "abc"), whole(memory, "abc")) == ("abc", "c")
 
 
-def test_a_thread_larger_than_the_bound_is_remembered_alone() -> None:
-    """It would be stored whole at each step otherwise."""
+def test_as_many_threads_let_go_as_have_to() -> None:
+    """Those that were not used for longest."""
     memory = Memory(elements=100)
-    for thread in "ab":
-        hold(memory, thread, 500)
-    assert held(memory, "ab") == "b"
+    for thread in "abcd":
+        hold(memory, thread, 40)
+    assert whole(memory, "abcd") == "cd"
 
 
-def test_what_is_counted_is_what_is_held() -> None:
+@BOUNDS
+def test_a_thread_that_is_used_again_is_remembered_whole_again(bound: str, those: Callable[[Memory, str], str]) -> None:
+    """Its next put or read brings the elements back, and another thread lets go."""
+    memory = Memory(**{bound: 100})
+    for thread in "aba":
+        hold(memory, thread, 60)
+    assert those(memory, "ab") == "a"
+
+
+def test_a_thread_that_lets_go_holds_no_element_that_was_returned() -> None:
+    """What a node handed back waits for a put that may never come."""
+    memory = Memory(elements=100)
+    hold(memory, "a", 60).returned[""] = ["x"]
+    hold(memory, "b", 60)
+    assert memory.storage("a", b"sid", b"0", 0).returned == {}
+
+
+def test_letting_go_changes_nothing_that_a_put_has_in_hand() -> None:
+    """It goes on with the lists that it began with."""
+    known = Known(b"sid", b"0", 0)
+    kept = Kept(["x"], digests=[1], places=[0], ranges=((0, 1),), by_digest={1: 0})
+    known.remember("", before := Seen(stored={"c": kept}, loaded={"c": kept}))
+    known.slim()
+    assert before.lists() == [Kept(["x"], digests=[1], places=[0], ranges=((0, 1),), by_digest={1: 0})] * 2
+    assert known.seen("").lists() == [Kept(digests=[1], places=[0], ranges=((0, 1),), by_digest={1: 0})] * 2
+
+
+def test_letting_go_takes_nothing_from_what_is_remembered_meanwhile() -> None:
+    """A put of another thread may be answered at that moment; what it remembers is newer."""
+    known = Known(b"sid", b"0", 0)
+
+    class Slow(Seen):
+        def slim(self) -> Seen:
+            known.remember("", newer)
+            return super().slim()
+
+    newer = Seen(stored={"c": Kept(["new"])})
+    known.remember("", Slow(stored={"c": Kept(["old"])}))
+    known.slim()
+    assert known.seen("") is newer
+
+
+@BOUNDS
+def test_what_is_counted_is_what_is_held(bound: str, those: Callable[[Memory, str], str]) -> None:
     """A thread that grows, shrinks, and is forgotten leaves nothing in the count."""
-    memory = Memory(elements=100)
+    memory = Memory(**{bound: 100})
     for elements in (90, 10, 50):
         hold(memory, "a", elements)
     hold(memory, "b", 50)
-    assert held(memory, "ab") == "ab"
+    assert those(memory, "ab") == "ab"
     memory.forget("a")
     hold(memory, "c", 50)
-    assert held(memory, "bc") == "bc"
+    assert those(memory, "bc") == "bc"
 
 
 def test_another_storage_of_a_thread_begins_anew() -> None:

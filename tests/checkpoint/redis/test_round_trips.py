@@ -15,7 +15,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from langgraph_guard.checkpoint.core.seal import Seal
 from langgraph_guard.checkpoint.redis import RedisSaver
-from langgraph_guard.checkpoint.redis.scripts import COMMIT, REGISTER, TOUCH, WRITE
+from langgraph_guard.checkpoint.redis.scripts import COMMIT, DROP, REGISTER, TOUCH, WRITE
 from langgraph_guard.testing import FaultProxy
 from langgraph_guard.testing.contracts.saver import graphs
 from langgraph_guard.testing.contracts.saver.harness import Author, Both, at, task
@@ -31,7 +31,7 @@ class Counting:
     def __init__(self, saver: RedisSaver, proxy: FaultProxy) -> None:
         self.saver, self.proxy = saver, proxy
         saver._store.link.execute([("PING",)])  # a connection's first words are not the operation's
-        for script in (COMMIT, WRITE, TOUCH, REGISTER):
+        for script in (COMMIT, WRITE, TOUCH, REGISTER, DROP):
             saver._store.link.execute([("SCRIPT", "LOAD", script.source)])
 
     def trips(self, name: str, *args: Any, **terms: Any) -> int:
@@ -98,6 +98,28 @@ def test_a_sealed_put_at_first_sight_learns_its_place_first(
     assert cold.trips("get_tuple", at()) <= 2
     assert cold.trips("put", *author.terms(3, {"c": ["a", "b", "c"]}, after=2)) == 1
     assert counting(**seal_options).trips("put", *author.terms(4, {"c": ["d"]}, after=3)) == 2
+
+
+@pytest.mark.parametrize("run", [None, "run-1"])
+def test_a_thread_is_deleted_in_two_trips(counting: Callable[..., Counting], run: str | None) -> None:
+    """Which runs it has is looked up first: their indexes name it."""
+    here = counting()
+    Author(Both(here.saver, None)).put(1, {"c": ["a"]}, run=run)
+    assert here.trips("delete_thread", "t") == 2
+
+
+def test_what_a_put_sends_of_its_scripts_is_little(counting: Callable[..., Counting]) -> None:
+    """Where it is a transaction it brings them along: at first sight of a thread or run, and beside what is big."""
+    here = counting()
+    author = Author(Both(here.saver, None))
+    here.trips("put", *author.terms(1, {"n": 1}, run="run-1"))
+    first = here.proxy.request_bytes
+    here.trips("put", *author.terms(2, {"n": 2}, after=1, run="run-1"))
+    steady = here.proxy.request_bytes
+    here.trips("put", *author.terms(3, {"document": BIG}, after=2, run="run-1"))
+    big = here.proxy.request_bytes
+    assert first < steady + 5_000
+    assert big < steady + len(BIG) + 3_500
 
 
 @pytest.fixture

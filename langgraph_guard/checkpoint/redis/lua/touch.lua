@@ -1,4 +1,4 @@
 -- Put off the expiry of a thread that was read.
 -- KEYS: meta, entries, log, blobs   ARGV: 1 ttl in ms
-expire(KEYS, ARGV[1])
-return 1
+-- Returns 1 when the indexes of its runs have to be prolonged, else 0
+return expire(KEYS, ARGV[1])

@@ -2,7 +2,7 @@
 -- KEYS: meta, entries, log, blobs
 -- ARGV: 1 create ("1": the thread may be new)  2 sid  3 whether seals rely on it  4 ttl in ms ("" none)
 --       then for each write: "first" | "last", key, value
--- Returns {"ok" | "broken" | "unknown" | "version" | "moved", sid, gen, off, version}
+-- Returns {"ok" | "broken" | "unknown" | "version" | "moved", sid, gen, off, version, 1 when indexes are due}
 local meta, entries, blobs = KEYS[1], KEYS[2], KEYS[4]
 local known = redis.call('HMGET', meta, 'sid', 'gen', 'off', 'v')
 local sid, gen, off = known[1], known[2] or '0', tonumber(known[3] or '0')
@@ -26,5 +26,4 @@ for at = 5, #ARGV, 3 do
   if ARGV[at] == 'last' then redis.call('ZREMRANGEBYLEX', entries, low, high) end
   if redis.call('ZLEXCOUNT', entries, low, high) == 0 then redis.call('ZADD', entries, 0, key .. ARGV[at + 2]) end
 end
-expire(KEYS, ARGV[4])
-return {'ok', sid, gen, off, '1'}
+return {'ok', sid, gen, off, '1', expire(KEYS, ARGV[4])}

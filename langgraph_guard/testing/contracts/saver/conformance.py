@@ -76,10 +76,12 @@ class Conformance(Harness):
 def _strictly(request: pytest.FixtureRequest, which: str, time: float = TIME_FOR_A_PROCESS) -> Any:
     """Run tests of the same class in a process in strict mode."""
     assert request.cls is not None
-    chosen = f"{request.node.path}::{request.cls.__name__}"
+    where = f"{request.node.path}::{request.cls.__name__}"
+    # By name, not by mark: of a class that is slow as a whole, nothing would be left.
+    chosen = " and not ".join([f"({which})", *_slow_tests(request.cls)])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(  # noqa: S603 - our own tests
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", which, chosen],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, where],
         cwd=request.config.rootpath,
         env={**kept, "LANGGRAPH_STRICT_MSGPACK": "true"},
         capture_output=True,
@@ -87,6 +89,14 @@ def _strictly(request: pytest.FixtureRequest, which: str, time: float = TIME_FOR
         timeout=time,
         check=False,
     )
+
+
+def _slow_tests(tests: type[Any]) -> list[str]:
+    """The names of the tests that are slow each for itself."""
+    named = {name: getattr(tests, name) for name in dir(tests) if name.startswith("test_")}
+    return [
+        name for name, test in named.items() if any(mark.name == "slow" for mark in getattr(test, "pytestmark", ()))
+    ]
 
 
 def _bridged(saver: Saver) -> Saver:
