@@ -69,6 +69,7 @@ def routes(turn: Talk, results: list[Any], prefix: str = "a", **fields: Any) -> 
 
 
 LADDER = ["ok", "ok", "note", "revise", "halt"]
+FAILING = ["ok", "ok", "note", "halt", "halt"]
 
 
 def test_calls_without_ids_are_counted() -> None:
@@ -246,9 +247,9 @@ def test_one_visit_more_changes_nothing() -> None:
     ids=["same", "instants", "errors", "blocks", "results", "elapsed"],
 )
 def test_results_that_say_the_same_climb_the_ladder(results: list[Any]) -> None:
-    """Whatever the shape in which a tool says it."""
-    status = "error" if "Error" in str(results[0]) else "success"
-    assert routes(Talk(), results, status=status) == LADDER
+    """Whatever the shape in which a tool says it. What failed each time is not refused before the end."""
+    failed = "rror" in str(results[0])
+    assert routes(Talk(), results, status="error" if failed else "success")[:5] == (FAILING if failed else LADDER)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +335,8 @@ async def test_behind_tool_guard_the_ladder_is_the_same(made: Any, contracts: An
     guard = ToolGuard(contracts, clock=FakeClock())
     app = agent(stuck(), tools=guard.node([made]), state=Host)
     for final in (app.invoke(asks(), thread()), await app.ainvoke(asks(), thread())):
-        assert ending(final["messages"])["reason"].startswith("loop: get_order was called 5 times")
+        times = 4 if made is get_order_json else 5  # what failed each time ends sooner
+        assert ending(final["messages"])["reason"].startswith(f"loop: get_order was called {times} times")
         assert is_valid(final["messages"])
 
 

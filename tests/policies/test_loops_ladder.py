@@ -49,6 +49,26 @@ def test_the_same_message_looked_at_again_climbs_no_further() -> None:
     assert rungs([finding("a")], "a", told={"a": ("nudge", 8)}) == [("block", "identical")]
 
 
+FAILING = Finding("identical", frozenset("a"), 4, frozenset(["a-exact"]), failed=True)
+
+
+def test_what_failed_each_time_halts_when_it_is_asked_for_again() -> None:
+    """The model read three time-outs and a warning: to refuse the fourth call would only cost another answer."""
+    assert rungs([FAILING], "a") == [("nudge", "identical")]
+    assert rungs([FAILING], "a", told={"a": ("nudge", 8)}) == [("halt", "identical")]
+
+
+def test_what_failed_each_time_does_not_take_others_with_it() -> None:
+    """A message that asks for something else as well is a run that gets on: the tool is blocked, the rest is made."""
+    assert rungs([FAILING], "a", "b", told={"a": ("nudge", 8)}) == [("block", "identical")]
+
+
+def test_what_failed_each_time_is_told_first_whatever_the_ladder() -> None:
+    """A first word that is the last would be no ladder."""
+    assert rungs([FAILING], "a", ladder=("block", "halt")) == [("block", "identical")]
+    assert rungs([FAILING], "a", told={"a": ("nudge", 8)}, ladder=("nudge", "block")) == [("block", "identical")]
+
+
 def test_tools_climb_by_themselves() -> None:
     """What one tool was told says nothing of another."""
     assert rungs([finding("b")], "b", told={"a": ("block", 8)}) == [("nudge", "identical")]

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Final, Literal
 
 from langgraph_guard.policies.loops.calls import Call, Limits, Round, rounds
 
 Kind = Literal["identical", "similar", "cycle", "retrace", "unchanged", "blocked"]
+
+FAILED: Final = "!"
+"""What the digest of a failure begins with."""
 
 DOWN: Final = frozenset(
     f"!{error_type}" for error_type in ("transient", "timeout", "rate_limit", "circuit_open", "denied", "validation")
@@ -29,7 +32,8 @@ NO_NEWS: Final = frozenset({"", "!denied", "!circuit_open"})
 class Finding:
     """What was found: of which tools, how often, and the `exact` digests of the calls that it is about.
 
-    One that is not `firm` may be how a healthy run looks. It is worth a word, and nothing more.
+    One that is not `firm` may be how a healthy run looks. It is worth a word, and nothing more. `failed`: the calls
+    that it is about have failed each time.
     """
 
     kind: Kind
@@ -37,6 +41,7 @@ class Finding:
     count: int
     calls: frozenset[str]
     firm: bool = True
+    failed: bool = False
 
 
 def find(past: Sequence[Call], asked: Sequence[Call], limits: Limits) -> list[Finding]:
@@ -54,9 +59,11 @@ def identical(past: Sequence[Call], asked: Sequence[Call], limits: Limits) -> It
     """The same tool with the same arguments. Copies within a message count each."""
     before = _grouped(past, lambda call: call.exact)
     for exact, copies in sorted(_grouped(asked, lambda call: call.exact).items()):
-        count = _repeated(before.get(exact, []), len(copies))
+        made = before.get(exact, [])
+        count = _repeated(made, len(copies))
         if count >= limits.of(copies[0].tool):
-            yield _about("identical", copies, count)
+            failed = bool(made) and all(call.result.startswith(FAILED) for call in made)
+            yield replace(_about("identical", copies, count), failed=failed)
 
 
 def similar(past: Sequence[Call], asked: Sequence[Call], limits: Limits) -> Iterator[Finding]:

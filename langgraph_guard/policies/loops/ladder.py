@@ -37,9 +37,12 @@ def steps(
 ) -> list[Step]:
     """What to do about the calls `asked` for in round `now`. The highest rung comes first.
 
-    The same round, looked at again, climbs no further.
+    The same round, looked at again, climbs no further. A message that asks for nothing but what failed each time, and
+    was to be blocked for it, halts: another refusal would tell the model what it was told.
     """
     found = [Step(_rung(each.tools, told, now, ladder), each) for each in findings if each.firm]
+    if "halt" in ladder and _in_vain(found, asked, told):
+        found = [Step("halt", step.finding) if step.rung == "block" else step for step in found]
     taken = {tool for step in found for tool in step.finding.tools}
     for tool in sorted({call.tool for call in asked} - taken):
         if told.get(tool, ("nudge", 0))[0] != "nudge":
@@ -49,6 +52,13 @@ def steps(
     if "nudge" in ladder:
         found += [Step("nudge", each) for each in findings if not each.firm]
     return sorted(found, key=lambda step: -RUNGS.index(step.rung))
+
+
+def _in_vain(found: Sequence[Step], asked: Collection[Call], told: Told) -> bool:
+    """Whether each of `asked` failed whenever it was made, and the model was told so."""
+    past = [step.finding for step in found if step.finding.failed and step.rung != "nudge"]
+    failed = {call for finding in past if finding.tools <= told.keys() for call in finding.calls}
+    return all(call.exact in failed for call in asked)
 
 
 def _rung(tools: Iterable[str], told: Told, now: int, ladder: Sequence[Rung]) -> Rung:
