@@ -28,8 +28,8 @@ class LoopCheckNode(Guard):
     Each message that goes on climbs the `ladder` by one rung. `nudge`: the calls run, and `ToolGuard` puts a note
     beside the results (a plain `ToolNode` does not: the model reads nothing of it). `block`: the tool's calls are
     refused for the rest of the turn, by `ToolGuard`; if no call of a message is left, the answers are written here and
-    the route is `revise`. `halt`: the model asks all the same; `FinishNode` says why. A message that asks for nothing but
-    calls that failed each time, and that the model was told of, halts at once.
+    the route is `revise`. `halt`: the model asks all the same; `FinishNode` says why. A message that asks for
+    nothing but calls that failed each time, and that the model was told of, halts at once.
 
     `per_tool`: another `repeats` for the tools that it names. `polls`: tools that may give the same answer 30 times, as
     those whose contract says `polls` do (`contracts`: anything with `.get(name)`, such as `ToolGuard(…).contracts`). A
