@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import ToolException, tool
 from langgraph.types import Command
@@ -263,3 +264,29 @@ def test_the_model_is_offered_what_reads_artifacts() -> None:
     assert [each.name for each in ToolGuard().tools([look])] == ["look", "read_artifact"]
     assert [each.name for each in ToolGuard(artifacts=None).tools([look])] == ["look"]
     assert len(ToolGuard().tools(ToolGuard().tools([look]))) == 2
+
+
+class ShortText(str):
+    """A text that says it has one character."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return 1
+
+
+class ShortList(list[str]):
+    """A list that says it has one element."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    "value", [ShortText("x" * 1_000_000), ShortList(["x" * 1_000] * 1_000)], ids=["a text", "a list"]
+)
+def test_a_result_that_lies_about_its_size_is_put_aside(mode: str, value: Any) -> None:
+    """Somebody's class may say what it likes; what counts is what the model would read."""
+    read = content(value, mode, artifacts=20_000)
+
+    assert str.__len__(read) < 20_000
