@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langgraph_guard.backends import MemoryBackend as MemoryBackend
+    from langgraph_guard.backends.sqlite import SqliteBackend as SqliteBackend
     from langgraph_guard.errors import BudgetExceeded as BudgetExceeded
     from langgraph_guard.errors import BudgetUnavailable as BudgetUnavailable
     from langgraph_guard.errors import CircuitOpen as CircuitOpen
@@ -74,6 +75,7 @@ _WHERE = {
     "MemoryBackend": "backends",
     "Price": "prices",
     "PriceUnknown": "errors",
+    "SqliteBackend": "backends.sqlite",
     "TokenCounter": "tokens",
     "ToolContract": "tools",
     "ToolGuard": "tools",

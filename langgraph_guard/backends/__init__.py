@@ -1,4 +1,4 @@
-"""What processes share: ledgers of money and counts, circuits. `memory` serves one process and needs nothing."""
+"""What processes share: ledgers of money and counts, circuits. `memory` serves one process, `sqlite` one machine."""
 
 from langgraph_guard.backends.memory import MemoryBackend
 from langgraph_guard.backends.protocols import Backend, BreakerRegistry, BudgetLedger, Clock, SystemClock

@@ -1,0 +1,84 @@
+"""Rows and names as text: the rules' own tuples as compact JSON, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from langgraph_guard.backends.sqlite.schema import STORE
+from langgraph_guard.errors import StoreRefused
+from langgraph_guard.policies.bookkeeping import Hold
+from langgraph_guard.policies.breaker import AuditRecord, Bucket, Circuit, Lease
+from langgraph_guard.policies.ledger import Account, Balance, Charge
+
+Row = TypeVar("Row")
+
+to_text: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""In ASCII: a NUL, a lone surrogate and a look-alike are each their own escape."""
+
+
+@lru_cache(maxsize=4_096)
+def name(parts: Hashable) -> str:
+    """A name of one part or several as text that no other name has."""
+    return to_text(parts)
+
+
+def part(text: str) -> str:
+    """The one part of a name."""
+    return _read("a name", text, str)
+
+
+def hold(text: str) -> Hold:
+    return _read("a reservation", text, _hold)
+
+
+def history(text: str) -> tuple[Balance, ...]:
+    return _read("an account", text, lambda row: tuple(Balance(*balance) for balance in row))
+
+
+def turn(text: str) -> tuple[str, int]:
+    return _read("a turn", text, _turn)
+
+
+def circuit(text: str) -> Circuit:
+    return _read("a circuit", text, _circuit)
+
+
+def audit(text: str) -> tuple[AuditRecord, ...]:
+    return _read("an audit record", text, lambda row: tuple(AuditRecord(*record) for record in row))
+
+
+def _hold(row: Any) -> Hold:
+    state, charges, periods, granted, deadline, orphans, actual, opened = row
+    return Hold(
+        state,
+        tuple(Charge(Account(*account), amount, limit, least) for account, amount, limit, least in charges),
+        tuple(periods),
+        tuple(granted),
+        deadline,
+        orphans,
+        tuple((unit, amount) for unit, amount in actual),
+        opened,
+    )
+
+
+def _turn(row: Any) -> tuple[str, int]:
+    opened, seq = row
+    return opened, seq
+
+
+def _circuit(row: Any) -> Circuit:
+    *told, buckets, leases = row
+    found = Circuit(*told)
+    return found._replace(
+        buckets=tuple(Bucket(*bucket) for bucket in buckets), leases=tuple(Lease(*lease) for lease in leases)
+    )
+
+
+def _read(kind: str, text: str, build: Callable[[Any], Row]) -> Row:
+    try:
+        return build(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise StoreRefused(STORE, "read", f"{kind} in the file is not what was written") from error

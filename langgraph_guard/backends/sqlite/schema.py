@@ -1,0 +1,75 @@
+"""What a file of ours looks like, and which files are ours.
+
+    holds      a reservation as `policies/bookkeeping.py` has it; `due`: when a sweep must look at it
+    accounts   the balances of an account; `ends`: when the last reservation of a run's account ends
+    turns      the open turn of a session
+    circuits   a circuit; `wrote`: its place among those that may go; `until`: when being closed is worth nothing more
+    audits     what people did to a circuit
+
+Names and rows are JSON in ASCII, so no character of a name means anything to SQLite. `user_version` is the version of
+all of it: it changes whenever a reader of the former one would not understand.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from langgraph_guard.errors import StoreRefused
+
+STORE: Final = "sqlite"
+
+APPLICATION: Final = 0x4C474744
+"""`LGGD`, in the header of the file: what `file guard.db` shows."""
+
+VERSION: Final = 1
+
+TABLES: Final = (
+    "CREATE TABLE holds (id TEXT PRIMARY KEY, due REAL NOT NULL, row TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX holds_due ON holds (due)",
+    "CREATE TABLE accounts (account TEXT PRIMARY KEY, row TEXT NOT NULL, ends REAL) WITHOUT ROWID",
+    "CREATE TABLE turns (session TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE circuits (circuit TEXT PRIMARY KEY, row TEXT NOT NULL, wrote INTEGER, until INTEGER) WITHOUT ROWID",
+    "CREATE INDEX circuits_wrote ON circuits (wrote) WHERE wrote IS NOT NULL",
+    "CREATE INDEX circuits_until ON circuits (until) WHERE until IS NOT NULL",
+    "CREATE TABLE audits (circuit TEXT PRIMARY KEY, row TEXT NOT NULL, wrote INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX audits_wrote ON audits (wrote)",
+)
+
+
+def prepare(connection: sqlite3.Connection, *, durable: bool) -> None:
+    """Make `connection` one to a file of ours, and an empty file one of ours. Raises `StoreRefused` for any other."""
+    fresh = _is_fresh(connection)
+    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise StoreRefused(STORE, "open", "the file system has no shared memory, which several processes need")
+    if fresh:
+        _create(connection)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    # Whoever is interrupted here closes the connection, which undoes what was begun.
+    connection.execute("BEGIN IMMEDIATE")
+    if _is_fresh(connection):  # another process may have been faster
+        for table in TABLES:
+            connection.execute(table)
+        connection.execute(f"PRAGMA application_id={APPLICATION}")
+        connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.execute("COMMIT")
+
+
+def _is_fresh(connection: sqlite3.Connection) -> bool:
+    # One statement, so one moment: another process may be creating it.
+    application, version, tables = connection.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
+        " FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    if application == APPLICATION:
+        if version > VERSION:
+            problem = f"the file has version {version}, written by a newer release; this one knows up to {VERSION}"
+            raise StoreRefused(STORE, "open", problem)
+        return False
+    if application or version or tables:
+        raise StoreRefused(STORE, "open", "the file is a database of something else; the backend needs one of its own")
+    return True
