@@ -211,7 +211,9 @@ class Process:
     def kill(self) -> list[Any]:
         """End it as the kernel does when memory is short; what it had still said."""
         self.popen.send_signal(signal.SIGKILL)
-        said, _ = self.popen.communicate()
+        assert self.popen.stdout is not None
+        said = self.popen.stdout.read()  # `communicate` would lose what is in the buffer behind the last line read
+        self.popen.wait()
         return [json.loads(line) for line in said.splitlines() if line]
 
 
