@@ -1,7 +1,8 @@
 """A breaker around a call, against Python's own breaker libraries: what it costs, and whether calls run side by side.
 
 What it costs is CPU time of a call that does nothing and succeeds. The peers count failures in a row: pybreaker sets a
-counter to 0, purgatory does nothing at all. Ours counts each call in a window, under a lock.
+counter to 0, purgatory does nothing at all. Ours counts each call in a window: successes of a closed circuit without a
+lock, everything else under one.
 Side by side is wall time of 32 calls of 20 ms in as many threads.
 """
 
@@ -94,8 +95,8 @@ def at_once(name: str, protect: Protect, rounds: int) -> Iterator[Row]:
                 seconds[who].append(time.perf_counter() - began)
     own, peer = median(seconds["ours"]), median(seconds[name])
     claim = f"breakers: {CALLS} calls of {LASTS * 1e3:.0f} ms at once, against {name}"
-    shown = (f"{each * 1e3:.0f} ms" for each in (own, peer))
-    yield Row(claim, *shown, own / peer, f"< {SIDE_BY_SIDE}×", own / peer < SIDE_BY_SIDE)
+    ours_shown, peer_shown = f"{own * 1e3:.0f} ms", f"{peer * 1e3:.0f} ms"
+    yield Row(claim, ours_shown, peer_shown, own / peer, f"< {SIDE_BY_SIDE}×", own / peer < SIDE_BY_SIDE)
 
 
 def _nothing() -> None:

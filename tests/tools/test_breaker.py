@@ -10,6 +10,7 @@ import os
 import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier
 from typing import Any
 
@@ -25,9 +26,11 @@ from langgraph_guard.errors import CircuitOpen, ConfigError, StoreUnavailable
 from langgraph_guard.events import subscribe
 from langgraph_guard.policies.breaker import FAILURE, BreakerSettings, Command, Outcome, Reply
 from langgraph_guard.testing import FakeClock
+from langgraph_guard.testing.contracts.breakers.concurrency import in_threads
 from langgraph_guard.tools.breaker import CircuitBreaker, Permit, Refused
 from langgraph_guard.tools.breaker.permits import Ids
 from langgraph_guard.tools.breaker.shared import REJOIN
+from langgraph_guard.tools.results.result import ToolResult
 
 WAIT = 30
 
@@ -241,6 +244,155 @@ def test_a_slow_answer_counts_as_slow(clock: FakeClock) -> None:
     for _ in range(3):
         node({})
     assert breaker.state("search").reason == "slow_call_rate"
+
+
+# Once a call succeeded, successes are counted the short way; everything else is what it was.
+
+
+def ends(end: Any) -> Any:
+    """A node that ends like this, after three successes."""
+    left = [None] * 3
+
+    def node(state: Any) -> Any:
+        if left:
+            return left.pop()
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+    return node
+
+
+def end_of(call: Any) -> Any:
+    """What it returned, or raised."""
+    try:
+        return call()
+    except BaseException as error:
+        return error
+
+
+def test_successes_in_a_closed_circuit_send_no_command(
+    breaker: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is what makes them quick."""
+    node = breaker.wrap(lambda state: None, "search")
+    node({})
+    monkeypatch.setattr(breaker.registry, "execute", None)
+    for _ in range(100):
+        node({})
+    monkeypatch.undo()
+    assert breaker.state("search").calls == 101
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("end", "counted"),
+    [
+        (TimeoutError(), (4, 1, 0)),
+        (ValueError("your fault"), (3, 0, 0)),
+        (GraphInterrupt(()), (3, 0, 0)),
+        (CircuitOpen("other", "open", 1.0), (3, 0, 0)),
+        (asyncio.CancelledError(), (3, 0, 0)),
+        (ToolResult.error("timeout", "no answer"), (4, 1, 0)),
+        (ToolResult.error("permanent", "no such thing"), (3, 0, 0)),
+        (ToolResult.error("rate_limit", "later"), (0, 0, 0)),
+        (ToolResult.success("found"), (4, 0, 0)),
+        (AIMessage("found"), (4, 0, 0)),
+        ({"messages": []}, (4, 0, 0)),
+        (None, (4, 0, 0)),
+    ],
+    ids=repr,
+)
+def test_after_successes_each_end_counts_as_ever(
+    breaker: CircuitBreaker, end: Any, counted: tuple[int, int, int], way: str
+) -> None:
+    """What a call returned, or raised, comes back as it is."""
+    node = ends(end)
+
+    async def anode(state: Any) -> Any:
+        return node(state)
+
+    protected = breaker.wrap(node if way == "sync" else anode, "search")
+    for _ in range(4):
+        found = end_of(lambda: asyncio.run(protected({})) if way == "async" else protected({}))
+    assert (type(found), found is end or isinstance(end, BaseException)) == (type(end), True)
+    assert breaker.state("search")[-3:] == counted
+
+
+@pytest.mark.parametrize("seconds", [0, 4.9, 5])
+def test_after_successes_a_slow_answer_is_still_slow(clock: FakeClock, seconds: float) -> None:
+    """To the millisecond."""
+    breaker = CircuitBreaker(MemoryBackend(clock=clock), slow_call_duration_threshold=5)
+    node = breaker.wrap(clock.advance, "search")
+    for wait in (0, 0, 0, seconds):
+        node(wait)
+    assert breaker.state("search").slow == int(seconds >= 5)
+
+
+def test_what_classify_says_of_a_plain_result_counts(clock: FakeClock) -> None:
+    """Also of the hundredth."""
+    breaker = CircuitBreaker(MemoryBackend(clock=clock), classify=lambda end: "failure" if end == "sold out" else None)
+    node = breaker.wrap(lambda answer: answer, "search")
+    for answer in ["found"] * 10 + ["sold out"]:
+        node(answer)
+    assert breaker.state("search")[-3:] == (11, 1, 0)
+
+
+@pytest.mark.parametrize("through", ["by hand", "another breaker", "failures"])
+def test_after_successes_an_open_circuit_refuses_at_once(
+    breaker: CircuitBreaker, clock: FakeClock, through: str
+) -> None:
+    """Whoever opened it: no caller goes on with what it knew before."""
+    down = Down()
+    down.error = None
+    node = breaker.wrap(down.search, "search")
+    for _ in range(3):
+        node({})
+    if through == "by hand":
+        breaker.force_open("search", by="ada")
+    else:
+        other = CircuitBreaker(breaker._backend, jitter=0) if through == "another breaker" else breaker
+        while other.state("search").admits:
+            other.record(other.admit("search"), "failure")  # type: ignore[arg-type]  # it admits
+    with pytest.raises(CircuitOpen):
+        node({})
+    assert down.calls == 3
+
+
+def test_a_call_that_outlived_its_generation_counts_in_no_other(breaker: CircuitBreaker) -> None:
+    """Somebody reset the circuit while it ran."""
+    node = breaker.wrap(lambda reset: reset and breaker.reset("search", by="ada"), "search")
+    for reset in (False, False, False, True):
+        node(reset)
+    assert breaker.state("search").calls == 0
+
+
+def test_a_call_counts_where_it_ended(breaker: CircuitBreaker, clock: FakeClock) -> None:
+    """One that began in an earlier part of the window is remembered as long as the others that end now."""
+    node = breaker.wrap(clock.advance, "search")
+    for seconds in (0, 0, 50):
+        node(seconds)
+    clock.advance(15)
+    assert breaker.state("search").calls == 1
+
+
+def test_threads_on_the_short_way_lose_no_call(breaker: CircuitBreaker) -> None:
+    """48 of them, of which some fail meanwhile."""
+    breaker = CircuitBreaker(MemoryBackend(), minimum_number_of_calls=1_000_000)
+
+    def node(fails: bool) -> None:
+        if fails:
+            raise TimeoutError
+
+    protected = breaker.wrap(node, "search")
+
+    def work(worker: int) -> None:
+        for at in range(50):
+            with suppress(TimeoutError):
+                protected((worker + at) % 10 == 0)
+
+    in_threads(work)
+    assert breaker.state("search")[-3:] == (48 * 50, 48 * 5, 0)
 
 
 # Whose circuit

@@ -7,6 +7,7 @@ facade      `CircuitBreaker`
 keys        whose circuit a call belongs to: its tool's, its host's, or what a function of yours says
 permits     what a caller is given
 outcomes    what an error says about the service
+calls       the calls of one circuit: the short way and the long one
 wrapping    nodes behind a breaker
 checks      what a breaker refuses
 shared      the registry that processes share, and what decides while it is out of reach

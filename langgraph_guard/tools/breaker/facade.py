@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Literal, ParamSpec, TypeVar, cast, get_args, overload
 
 from langchain_core.runnables import Runnable
@@ -29,6 +29,7 @@ from langgraph_guard.policies.breaker.commands import (
     Status,
 )
 from langgraph_guard.policies.breaker.settings import BreakerSettings
+from langgraph_guard.tools.breaker.calls import PLAIN, Calls
 from langgraph_guard.tools.breaker.checks import check, check_note, settings_of
 from langgraph_guard.tools.breaker.keys import Per, bounded, check_per, key_of, tool_name
 from langgraph_guard.tools.breaker.outcomes import is_cancelled, outcome_of
@@ -44,9 +45,6 @@ Kind = Literal["success", "failure", "slow", "ignored", "rate_limited", "cancell
 Classify = Callable[[Any], Outcome | Kind | None]
 
 KEPT_KEYS: Final = 1_024
-
-CALL: Final = object()
-"""The command of a flow that makes the call."""
 
 _KINDS: Final = frozenset(get_args(Kind))
 
@@ -87,6 +85,7 @@ class CircuitBreaker:
         self._classify = classify
         self._circuits = SharedCircuits(name, backend)
         self._key = lru_cache(maxsize=KEPT_KEYS)(self._circuit_key)
+        self._calls = lru_cache(maxsize=KEPT_KEYS)(self._calls_of)
 
     @property
     def registry(self) -> BreakerRegistry:
@@ -184,35 +183,14 @@ class CircuitBreaker:
         `classify` says so.
         """
         check_node(node, key, fallback)
-        return wrap(node, Wrapper(self, bounded(key or name_of(node)), fallback))
+        return wrap(node, Wrapper(self._calls_of(key or name_of(node)), fallback))
 
     def call(self, key: str, call: Callable[[], Any]) -> Any:
         """What `call()` returned, or the `Refused` that kept it from being made."""
-        return run(
-            self._calling(key),
-            lambda batch: [call()] if batch[0] is CALL else self.execute(batch),
-        )
+        return self._calls(key).make(call, (), {})
 
     async def acall(self, key: str, call: Callable[[], Any]) -> Any:
-        async def execute(batch: Sequence[Any]) -> list[Any]:
-            return [await call()] if batch[0] is CALL else await self.aexecute(batch)
-
-        return await arun(self._calling(key), execute)
-
-    def _calling(self, key: str) -> BreakerFlow[Any]:
-        permit = yield from self.admitting(key)
-        if isinstance(permit, Refused):
-            return permit
-        began = self._backend.clock.now()
-        try:
-            (result,) = yield cast(Sequence[Command], [CALL])
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            yield from self.recording(permit, self.outcome_of(error), self._backend.clock.now() - began)
-            raise
-        yield from self.recording(permit, self.outcome_of(result), self._backend.clock.now() - began)
-        return result
+        return await self._calls(key).amake(call, (), {})
 
     # Before a call
 
@@ -267,6 +245,13 @@ class CircuitBreaker:
 
     def _circuit_key(self, key: str) -> CircuitKey:
         return CircuitKey(self._backend.tenant, self.name, bounded(key))
+
+    def _calls_of(self, key: str) -> Calls:
+        circuit = self._key(key)
+        figures = self.settings.figures
+        plain = PLAIN if self._classify is None else frozenset[type]()
+        renewed = partial(self._circuits.tally, circuit, figures)
+        return Calls(self, circuit.key, plain, figures.slow_ms is not None, renewed)
 
     def _keys_of(self, tools: Iterable[Any]) -> list[str]:
         return [self.key_of(tool_name(tool)) for tool in tools]

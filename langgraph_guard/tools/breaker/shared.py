@@ -7,10 +7,12 @@ from collections.abc import Generator, Sequence
 from typing import Any, Final, TypeVar
 
 from langgraph_guard.backends.memory.breakers import MemoryBreakers
+from langgraph_guard.backends.memory.tally import SHUT, Tally
 from langgraph_guard.backends.protocols import Backend
 from langgraph_guard.errors import GuardRuntimeError
 from langgraph_guard.events import emit
-from langgraph_guard.policies.breaker.commands import Command, Reply
+from langgraph_guard.policies.breaker.commands import CircuitKey, Command, Reply
+from langgraph_guard.policies.breaker.settings import Figures
 
 Result = TypeVar("Result")
 BreakerFlow = Generator[Sequence[Command], list[Reply], Result]
@@ -47,6 +49,12 @@ class SharedCircuits:
         if self._away_since is not None:
             self._found()
         return reply, False
+
+    def tally(self, key: CircuitKey, figures: Figures) -> Tally:
+        """Where successes of a closed circuit are counted without asking. Not open with another kind of registry: also
+        one that is derived from ours wants to hear of each call."""
+        registry = self.registry
+        return registry.tally(key, figures) if type(registry) is MemoryBreakers else SHUT
 
     def _is_away(self) -> bool:
         return self._away_since is not None and 0 <= self._clock.now() - self._away_since < REJOIN

@@ -5,47 +5,30 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.state.views import declare, input_schema_of
+from langgraph_guard.tools.breaker.calls import Calls
 from langgraph_guard.tools.breaker.permits import Refused
 
 Fallback = Callable[[Any], Any]
 
 
-class Around(Protocol):
-    """Makes a call if the circuit of `key` lets it through: what it returned, or the refusal."""
-
-    def call(self, key: str, call: Callable[[], Any]) -> Any: ...
-    async def acall(self, key: str, call: Callable[[], Any]) -> Any: ...
-
-
 class Wrapper:
     """How one node is protected: by which circuit, and what happens instead of a refused call."""
 
-    def __init__(self, breaker: Around, key: str, fallback: Fallback | None) -> None:
-        self._breaker = breaker
-        self._key = key
+    def __init__(self, calls: Calls, fallback: Fallback | None) -> None:
+        self.make = calls.make
+        self.amake = calls.amake
         self._fallback = fallback
 
-    def run(self, call: Callable[[], Any], state: Any) -> Any:
-        result = self._breaker.call(self._key, call)
-        return self._instead(result, state) if isinstance(result, Refused) else result
-
-    async def arun(self, call: Callable[[], Any], state: Any) -> Any:
-        result = await self._breaker.acall(self._key, call)
-        if not isinstance(result, Refused):
-            return result
-        other = self._instead(result, state)
-        return await other if inspect.isawaitable(other) else other
-
-    def _instead(self, refused: Refused, state: Any) -> Any:
+    def instead(self, refused: Refused, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._fallback is None:
             raise refused.error()
-        return self._fallback(state)
+        return self._fallback(_first(args, kwargs))
 
 
 class BreakerRunnable(Runnable[Any, Any]):
@@ -54,15 +37,16 @@ class BreakerRunnable(Runnable[Any, Any]):
     def __init__(self, node: Runnable[Any, Any], wrapper: Wrapper) -> None:
         self.node = node
         self.name = node.get_name()
-        self._wrapper = wrapper
+        self._invoke = _sync(node.invoke, wrapper)
+        self._ainvoke = _async(node.ainvoke, wrapper)
         if (schema := input_schema_of(node)) is not None:
             declare(self, schema)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return self._wrapper.run(lambda: self.node.invoke(input, config, **kwargs), input)
+        return self._invoke(input, config, **kwargs)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return await self._wrapper.arun(lambda: self.node.ainvoke(input, config, **kwargs), input)
+        return await self._ainvoke(input, config, **kwargs)
 
 
 def wrap(node: Any, wrapper: Wrapper) -> Any:
@@ -100,17 +84,26 @@ def _called(node: Any) -> Any:
 
 
 def _sync(called: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+    make = wrapper.make
+
     @functools.wraps(called)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return wrapper.run(lambda: called(*args, **kwargs), _first(args, kwargs))
+        result = make(called, args, kwargs)
+        return result if type(result) is not Refused else wrapper.instead(result, args, kwargs)
 
     return wrapped
 
 
 def _async(called: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+    make = wrapper.amake
+
     @functools.wraps(called)
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return await wrapper.arun(lambda: called(*args, **kwargs), _first(args, kwargs))
+        result = await make(called, args, kwargs)
+        if type(result) is not Refused:
+            return result
+        other = wrapper.instead(result, args, kwargs)
+        return await other if inspect.isawaitable(other) else other
 
     return wrapped
 
