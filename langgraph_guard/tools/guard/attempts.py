@@ -125,8 +125,8 @@ class Attempts:
         if status.admits or status.wait_ms is None:
             return found
         later = max(status.wait_ms / 1_000, result.retry_after or 0.0)
-        told = answer(call, result.model_copy(update={"retry_after": later}), found.error)
-        return replace(told, seconds=found.seconds)
+        told = answer(call, result.model_copy(update={"retry_after": later}))
+        return replace(found, output=told.output, result=told.result)
 
     def _charged(self, call: GuardedCall, attempt: int) -> ToolFlow:
         """An attempt that the budget pays for."""
