@@ -16,7 +16,7 @@ LOOKED_AT: Final = 1_000
 """Characters among which a result's status is looked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """`output` is for LangGraph. `result` is what it says, when the tool or the guard said it as a `ToolResult`.
 

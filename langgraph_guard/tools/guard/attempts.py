@@ -6,7 +6,6 @@ import random
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Final
 
 from langgraph.errors import GraphBubbleUp, is_invalid_resume
@@ -90,7 +89,8 @@ class Attempts:
             pause = self._pause(call, found, attempt)
             if pause is None:
                 found = yield from self._told_when(call, found)
-                return replace(found, error=None, attempts=attempt)
+                found.error, found.attempts = None, attempt  # whose traceback would keep the frames of the call
+                return found
             emit("tool.retried", tool=call.name, attempt=attempt, pause=pause, error_type=_kind(found))
             yield [Pause(pause)]
 
@@ -126,7 +126,8 @@ class Attempts:
             return found
         later = max(status.wait_ms / 1_000, result.retry_after or 0.0)
         told = answer(call, result.model_copy(update={"retry_after": later}))
-        return replace(found, output=told.output, result=told.result)
+        found.output, found.result = told.output, told.result
+        return found
 
     def _charged(self, call: GuardedCall, attempt: int) -> ToolFlow:
         """An attempt that the budget pays for."""
@@ -168,7 +169,8 @@ class Attempts:
             found = answer(call, self._failure(call, error), error)
         else:
             found = heard(call, output)
-        return replace(found, seconds=self._clock.now() - began)
+        found.seconds = self._clock.now() - began
+        return found
 
     def _failure(self, call: GuardedCall, error: Exception) -> ToolResult:
         if isinstance(error, ToolInvocationError):

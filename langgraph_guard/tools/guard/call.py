@@ -13,7 +13,7 @@ from langchain_core.tools import BaseTool
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from langgraph_guard.state.views import opener, peek, read
-from langgraph_guard.tools.contracts.contract import ToolContract
+from langgraph_guard.tools.contracts import Contracts, ToolContract
 
 KEYS: Final = ("guard_calls", "guard_taint", "guard_tools", "guard_turn")
 """What the guard reads of the state."""
@@ -28,6 +28,7 @@ class GuardedCall:
 
     request: ToolCallRequest
     contract: ToolContract | None
+    schema: Any
     known: Mapping[str, Any]
     asked: Asked
     now_ms: int
@@ -130,5 +131,35 @@ class Batches:
         return last[1]
 
 
-def known_of(config: RunnableConfig) -> Mapping[str, Any]:
-    return peek(config, *KEYS)
+class Whole(dict[str, Any]):
+    """All that a graph keeps, read once for all calls of a batch."""
+
+
+def known_of(request: ToolCallRequest) -> Mapping[str, Any]:
+    """The guard's keys, as the state has them."""
+    return request.state if isinstance(request.state, Whole) else peek(request.runtime.config, *KEYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A tool, what its contract says, and what arguments it takes."""
+
+    tool: object
+    contract: ToolContract | None
+    schema: Any
+
+
+class Tools:
+    """Tools that were called, each looked at once."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._contracts = contracts
+        self._known: dict[tuple[int, str], Known] = {}
+
+    def of(self, name: str, tool: BaseTool | None) -> Known:
+        known = self._known.get((id(tool), name))
+        if known is None or known.tool is not tool:
+            known = Known(tool, self._contracts.of(name, tool), getattr(tool, "tool_call_schema", None))
+            if tool is not None:  # names of tools that do not exist are the model's, and endless
+                self._known[id(tool), name] = known
+        return known

@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ValidationError
 
 from langgraph_guard.tools.guard.call import GuardedCall
@@ -65,11 +64,10 @@ def existing(call: GuardedCall) -> ToolResult | None:
 
 def fitting(call: GuardedCall) -> ToolResult | None:
     """The arguments must be what the tool takes."""
-    schema = call.tool.tool_call_schema if isinstance(call.tool, BaseTool) else None
-    if not isinstance(schema, type) or not issubclass(schema, BaseModel):
+    if not isinstance(call.schema, type) or not issubclass(call.schema, BaseModel):
         return None  # A JSON schema is the tool's own business; what it refuses, it says.
     try:
-        schema.model_validate(call.args)
+        call.schema.model_validate(call.args)
     except ValidationError as error:
         return wrong_arguments(call, error.errors(include_url=False, include_input=False, include_context=False))
     return None

@@ -27,7 +27,7 @@ from langgraph_guard.tools.guard import checks
 from langgraph_guard.tools.guard.answer import Answer, answer, replace_message, with_news
 from langgraph_guard.tools.guard.attempts import MAX_PAUSE, Attempts
 from langgraph_guard.tools.guard.cached import Get, Put, Results
-from langgraph_guard.tools.guard.call import Batches, GuardedCall, known_of
+from langgraph_guard.tools.guard.call import Batches, GuardedCall, Tools, known_of
 from langgraph_guard.tools.guard.logs import log
 from langgraph_guard.tools.guard.node import GuardedTools
 from langgraph_guard.tools.guard.once import Effects
@@ -101,6 +101,7 @@ class ToolGuard:
         self._results = Results(cache)
         self._effects = Effects()
         self._batches = Batches()
+        self._tools = Tools(self.contracts)
         self._shaper = Shaper(artifacts, messages_key)
         self._checks = (
             checks.refused,
@@ -171,9 +172,9 @@ class ToolGuard:
 
     def _call(self, request: ToolCallRequest) -> GuardedCall:
         asked = self._batches.of(request.state, self.messages_key)
-        contract = self.contracts.of(request.tool_call["name"], request.tool)
-        known = known_of(request.runtime.config)
-        return GuardedCall(request, contract, known, asked, int(self._clock.now() * 1_000))
+        known = self._tools.of(request.tool_call["name"], request.tool)
+        now_ms = int(self._clock.now() * 1_000)
+        return GuardedCall(request, known.contract, known.schema, known_of(request), asked, now_ms)
 
     def _found(self, call: GuardedCall) -> ToolFlow:
         for check in self._checks:

@@ -12,6 +12,7 @@ from langgraph.prebuilt import ToolNode
 
 from langgraph_guard.state import ToolState, Turn, latest_turn
 from langgraph_guard.state.views import READ, declare, renamed
+from langgraph_guard.tools.guard.call import Whole
 
 
 class ToolsView(ToolState):
@@ -55,4 +56,4 @@ def whole(state: Any, config: RunnableConfig) -> Any:
     if look is None or not isinstance(state, Mapping) or "__type" in state:
         return state
     kept = look(list(look.args[1]), False)
-    return {**kept, **state} if isinstance(kept, Mapping) else state
+    return Whole({**kept, **state}) if isinstance(kept, Mapping) else state

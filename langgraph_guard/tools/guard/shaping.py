@@ -163,8 +163,10 @@ def _fenced(source: str, below: bool, text: str) -> str:
 
 
 def _put_aside(call: GuardedCall, limit: int, kept: list[Any], text: str) -> str:
-    at = call.now_ms
-    offloaded = offload(text, id=_id(call, len(kept)), tool=call.name, call=call.id, limit=limit, at=at)
+    if len(text) <= limit:
+        return text
+    id, at = _id(call, len(kept)), call.now_ms
+    offloaded = offload(text, id=id, tool=call.name, call=call.id, limit=limit, at=at)
     if offloaded is None:
         return text
     kept.append(offloaded.record)
