@@ -15,8 +15,8 @@ from benchmarks.texts import texts
 from langgraph_guard.tools.content.cleaning import clean, suspicions
 
 SIZE: Final = 10_000_000
-MOST: Final = 30
-"""Times as long, for ten times the text. The largest ratio of many is a noisy one; quadratic would be 100."""
+MOST: Final = 15
+"""Times as long, for ten times the text; quadratic would be 100."""
 
 PIECES: Final = {
     "prose": texts()["English, manual"],
