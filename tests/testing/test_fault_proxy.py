@@ -134,10 +134,10 @@ def test_a_request_tears_at_the_byte(proxy: FaultProxy, size: int) -> None:
 
 
 def test_a_server_that_is_not_there_is_a_broken_connection() -> None:
-    """The proxy listens; what is behind it does not."""
+    """The proxy listens; what is behind it does not. The reset may come before `connect` has returned."""
     with socket.create_server((HOST, 0)) as unused:
         port = unused.getsockname()[1]
-    with FaultProxy(HOST, port) as proxy, connect(proxy) as talk, pytest.raises(ConnectionResetError):
+    with FaultProxy(HOST, port) as proxy, pytest.raises(ConnectionResetError), connect(proxy) as talk:
         talk.recv(1)
 
 
