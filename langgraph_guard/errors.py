@@ -130,12 +130,15 @@ class ReservationConflict(_Record):
 
 @dataclass(eq=False)
 class BudgetUnavailable(_Record):
-    """The ledger did not answer in time. No call was made."""
+    """The ledger did not answer in time, or cannot be trusted to. No call was made. `reason`: why, where one is known."""
 
     backend: str
     waited: float = 0.0
+    reason: str = ""
 
     def __str__(self) -> str:
+        if self.reason:
+            return f"the budget ledger ({self.backend}) is not available: {self.reason}"
         return f"the budget ledger ({self.backend}) did not answer within {self.waited:.1f} s"
 
 

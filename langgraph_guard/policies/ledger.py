@@ -6,14 +6,17 @@ sent. A reservation whose worker died *expires* with its lease and is charged. F
 
     spent + reserved ≤ limit        after each reserve; settling no more than was reserved keeps it so
 
-`bookkeeping` has the rules that make it so.
+`bookkeeping` has the rules that make it so. A sum never passes 2^53-1: a reservation that would bring one there is
+refused as `InvalidAmount`, and what is settled beyond it is counted as 2^53-1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+Item = TypeVar("Item")
 
 MAX_AMOUNT: Final = 2**53 - 1
 """The largest exact amount: what a double holds, so that every store and every script agrees."""
@@ -38,13 +41,29 @@ class Account(NamedTuple):
     window: str | None = None
 
 
+class Owner(NamedTuple):
+    """Whose accounts they are: one scope (`user` "42"), whatever is counted over whatever window."""
+
+    tenant: str
+    scope: str
+    id: str
+
+
+def owner_of(account: Account) -> Owner:
+    return Owner(account.tenant, account.scope, account.id)
+
+
 class Charge(NamedTuple):
-    """What a reservation asks of one account. `limit` `None` only counts; `at_least` accepts less than `amount`."""
+    """What a reservation asks of one account. `limit` `None` only counts; `at_least` accepts less than `amount`.
+
+    `local`: the limit of each process by itself while the ledger is away; `None` refuses then.
+    """
 
     account: Account
     amount: int
     limit: int | None = None
     at_least: int | None = None
+    local: int | None = None
 
 
 # Commands
@@ -52,12 +71,13 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenTurn:
-    """Make `turn` the turn that the session's next calls are charged to."""
+    """Make `turn` the turn that the session's next calls are charged to. `local`: also while the ledger is away."""
 
     tenant: str
     session: str
     turn: str
     seq: int = 0
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,39 +115,142 @@ class Expire:
 class EnsureAtLeast:
     """Raise what an account has spent to `total` where it is less: the larger figure is the true one.
 
-    `turn` names the turn of a `TURN` account.
+    `turn` names the turn of a `TURN` account. `local`: also while the ledger is away.
     """
 
     account: Account
     total: int
     turn: str = ""
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Balances of accounts, in order."""
+    """Balances of accounts, in order. `local`: while the ledger is away, what this process knows by itself."""
 
     accounts: tuple[Account, ...]
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let time pass until there may be room, `seconds` at the most."""
+    """Let time pass until there may be room, `seconds` at the most.
+
+    `charges`: what the caller waits to reserve. A settlement that frees room on one of these accounts, in the same
+    process, ends the wait.
+    """
 
     seconds: float
+    charges: tuple[Charge, ...] = ()
 
 
-Command: TypeAlias = OpenTurn | Reserve | Settle | Release | Expire | EnsureAtLeast | Read | Wait
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """The call is still under way: its lease ends `lease` seconds from now, unless it ends later as it is.
+
+    The reply says whether the reservation is still open. One that was closed, or never was, stays as it is.
+    """
+
+    id: str
+    lease: float = 300.0
+
+
+# What people do. Each leaves a record of who did it and why.
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Correct what an account has spent, or give it more room, in its present period. Idempotent by `id`.
+
+    `spent` is added to what is spent, which stays at 0 at the least: a provider's invoice says otherwise. `credit` is
+    added to what its limits allow, and may be taken away again. The reply is the balance afterwards. Raises
+    `ReservationConflict` for an id that made another adjustment.
+    """
+
+    id: str
+    account: Account
+    by: str
+    reason: str = ""
+    spent: int = 0
+    credit: int = 0
+    turn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Refuse every reservation on the owner's accounts, until it is thawed."""
+
+    owner: Owner
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """Undo `Freeze`."""
+
+    owner: Owner
+    by: str
+    reason: str = ""
+
+
+# What people read. In pages: `after` is the cursor of the page before.
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Balances of a tenant's accounts, and of everyone's, in their present periods. In no particular order."""
+
+    tenant: str
+    after: str = ""
+    count: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A tenant's open reservations, those whose lease ends first at the beginning."""
+
+    tenant: str
+    after: str = ""
+    count: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What people did to a tenant's ledger, and to everyone's accounts, oldest first."""
+
+    tenant: str
+
+
+Command: TypeAlias = (
+    OpenTurn
+    | Reserve
+    | Settle
+    | Release
+    | Expire
+    | EnsureAtLeast
+    | Read
+    | Wait
+    | Extend
+    | Adjust
+    | Freeze
+    | Thaw
+    | Survey
+    | Holds
+    | Audit
+)
 
 # Replies
 
 
 class Balance(NamedTuple):
-    """Figures of one account in one period."""
+    """Figures of one account in one period. `credit`: room that somebody gave beyond the limit."""
 
     spent: int = 0
     reserved: int = 0
     period: str = ""
+    credit: int = 0
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +281,54 @@ class Closed:
     overrun: Mapping[str, int] = field(default_factory=dict)
 
 
-Reply: TypeAlias = Granted | Denied | Closed | tuple[Balance, ...] | int | None
+class AccountBalance(NamedTuple):
+    """One account of a survey."""
+
+    account: Account
+    balance: Balance
+
+
+class OpenHold(NamedTuple):
+    """A reservation that is open: what it holds, and until when (seconds since 1970). One past that is an orphan."""
+
+    id: str
+    charges: tuple[Charge, ...]
+    granted: tuple[int, ...]
+    deadline: float
+    orphan: bool
+
+
+class Deed(NamedTuple):
+    """What somebody did by hand: `at` in seconds since 1970, `unit` and `window` where it concerned one account."""
+
+    at: float
+    action: Literal["adjust", "freeze", "thaw"]
+    owner: Owner
+    by: str
+    reason: str
+    unit: str = ""
+    window: str | None = None
+    spent: int = 0
+    credit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A part of what there is. `after` asks for the next one; empty when there is none."""
+
+    items: tuple[Item, ...]
+    after: str = ""
+
+
+Reply: TypeAlias = (
+    Granted
+    | Denied
+    | Closed
+    | tuple[Balance, ...]
+    | Balance
+    | Page[AccountBalance]
+    | Page[OpenHold]
+    | tuple[Deed, ...]
+    | int
+    | None
+)

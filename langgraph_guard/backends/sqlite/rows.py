@@ -54,7 +54,7 @@ def _hold(row: Any) -> Hold:
     state, charges, periods, granted, deadline, orphans, actual, opened = row
     return Hold(
         state,
-        tuple(Charge(Account(*account), amount, limit, least) for account, amount, limit, least in charges),
+        tuple(Charge(Account(*account), *rest) for account, *rest in charges),
         tuple(periods),
         tuple(granted),
         deadline,
