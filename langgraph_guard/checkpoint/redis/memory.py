@@ -1,6 +1,6 @@
 """What this process remembers of threads, so that a put sends only what is new and a read asks for the right things.
 
-Nothing here is needed for an answer to be right: what is missing is stored again, or read in a second trip. So threads
+Nothing here is needed for an answer to be right: what is missing is stored again, or read first. So threads
 that were not used for long go in two steps: first their elements, then the places of these. A thread of which only the
 places are known is serialized at its next put, and what it has in its log already is not sent.
 """
@@ -65,6 +65,10 @@ class Seen:
             if known == version:
                 return ref
         return None
+
+    def knows(self, id: str) -> bool:
+        """Whether it is known where the values of this checkpoint are."""
+        return any(known == id for known, _ in self.recent)
 
     def after(self, id: str, refs: Refs) -> tuple[tuple[str, Refs], ...]:
         """What is recent once this checkpoint was seen."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -29,6 +30,7 @@ from langgraph_guard.checkpoint.redis.layout import (
     wrong_version,
 )
 from langgraph_guard.checkpoint.redis.memory import Known, Seen, plan_of
+from langgraph_guard.checkpoint.redis.reading import Changed, Reader
 from langgraph_guard.checkpoint.redis.scripts import COMMIT
 from langgraph_guard.checkpoint.redis.store import Command, RedisFlow, Store, new_storage_id
 from langgraph_guard.errors import CheckpointTooLarge, StoreRefused
@@ -63,6 +65,8 @@ def put(
         store.strict or _saves_at_exit(config),
     )
     for _ in range(ATTEMPTS):
+        if draft.leans_on_parent(store.memory.of(thread)):
+            yield from _learn_parent(store, draft)
         commit = Commit(store, draft, store.memory.of(thread))
         code, sid, gen, off, base, version, *due = (yield commit.batch())[-1]
         check_thread(code, version)
@@ -74,6 +78,14 @@ def put(
             return {"configurable": {"thread_id": thread, "checkpoint_ns": ns, "checkpoint_id": id}}
         commit.refused(code, sid, gen, off, base)
     raise StoreRefused("redis", "put", f"other writers of the thread were first {ATTEMPTS} times")
+
+
+def _learn_parent(store: Store, draft: Draft) -> RedisFlow[None]:
+    """A snapshot of a delta channel is put once, and counts for every checkpoint that names its version. Who puts after
+    one that another process put, and only listed it, has to look."""
+    assert draft.parent is not None
+    with suppress(Changed):  # what was collected meanwhile, the script will say
+        yield from Reader(store, draft.codec, draft.owner.thread).learn(draft.owner.ns, draft.parent)
 
 
 @dataclass(slots=True)
@@ -92,6 +104,18 @@ class Draft:
     def __post_init__(self) -> None:
         core = {name: value for name, value in self.checkpoint.items() if name != "channel_values"}
         self.told = self.codec.dump([core, self.metadata])
+
+    def leans_on_parent(self, known: Known | None) -> bool:
+        """Whether values that are not here may stand beside the parent, and this process does not know where."""
+        values = self.checkpoint["channel_values"]
+        elsewhere = any(channel not in values and channel not in self.new_versions for channel in self.versions)
+        if self.parent is None or not elsewhere:
+            return False
+        return known is None or not known.seen(self.owner.ns).knows(self.parent)
+
+    @property
+    def versions(self) -> Mapping[str, Any]:
+        return self.checkpoint["channel_versions"]
 
     @property
     def draw(self) -> float:
@@ -124,8 +148,7 @@ class Commit:
     # Where each value is, or will be
 
     def _places(self) -> Iterator[tuple[str, Ref]]:
-        values, versions = self._draft.checkpoint["channel_values"], self._draft.checkpoint["channel_versions"]
-        new = self._draft.new_versions
+        values, versions, new = self._draft.checkpoint["channel_values"], self._draft.versions, self._draft.new_versions
         for channel, value in values.items():
             carried = None if channel in new else self._carried(channel, versions)
             yield channel, self._stored(channel, value) if carried is None else carried
@@ -210,7 +233,7 @@ class Commit:
             memory.storage(thread, sid, gen, off).end = base
 
     def remember(self, known: Known, base: int) -> None:
-        draft, versions = self._draft, self._draft.checkpoint["channel_versions"]
+        draft, versions = self._draft, self._draft.versions
         refs = settled(self._refs, base)
         placed = {channel: (versions.get(channel), ref) for channel, ref in refs.items()}
         before = self._seen if known is self._known else Seen()

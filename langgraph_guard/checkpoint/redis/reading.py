@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final, cast
 
@@ -33,13 +33,14 @@ from langgraph_guard.checkpoint.redis.layout import (
     Span,
     StoredWrite,
     entry,
+    group_span,
     incomplete,
     read_body,
     read_record,
     read_write,
     wrong_version,
 )
-from langgraph_guard.checkpoint.redis.memory import Known, Plan, Seen, plan_of
+from langgraph_guard.checkpoint.redis.memory import Known, Plan, Refs, Seen, plan_of
 from langgraph_guard.checkpoint.redis.store import Command, RedisFlow, Store
 from langgraph_guard.errors import CorruptCheckpoint
 
@@ -221,6 +222,16 @@ class Reader:
             self.codec.unpack(write.value, identities.of_write(self.codec, write), A_WRITE),
         )
 
+    def learn(self, ns: str, id: str) -> RedisFlow[None]:
+        """Remember where the values of a checkpoint are, without reading them. One that is gone has none."""
+        groups = yield from self.entries(group_span(ns, id), None)
+        found = self.opened(groups[0]) if groups and groups[0].record else None
+        if self.sid:
+            refs = _versioned(found) if found else {}
+            known = self.store.memory.storage(self.thread, self.sid, self.gen, self.off)
+            before = known.seen(ns)
+            known.remember(ns, replace(before, recent=before.after(id, refs)))
+
     def value(self, ref: Ref) -> Any:
         if isinstance(ref, InLog):
             elements = self._elements(ref.ranges)
@@ -249,21 +260,27 @@ class Reader:
         ]
 
     def _remember(self, found: Opened, values: Mapping[str, Any]) -> None:
-        versions, owner = found.core.get("channel_versions", {}), found.record.owner
+        owner = found.record.owner
         known = self.store.memory.storage(self.thread, self.sid, self.gen, self.off)
         known.end = max(known.end, self.end)
-        refs = {channel: (versions.get(channel), ref) for channel, ref in found.refs.items()}
         lists = {
             channel: self._kept(ref, values[channel]) for channel, ref in found.refs.items() if isinstance(ref, InLog)
         }
         before = known.seen(owner.ns)
-        known.remember(owner.ns, Seen(before.after(owner.id, refs), before.stored, lists, plan_of(found.refs)))
+        known.remember(
+            owner.ns, Seen(before.after(owner.id, _versioned(found)), before.stored, lists, plan_of(found.refs))
+        )
         self.store.memory.trim(self.thread)
 
     def _kept(self, ref: InLog, value: Any) -> Kept:
         elements = value if ref.kind == LIST else value.value
         stored = [data for start, n in ref.ranges for data in self._dumped(start, n)]
         return loaded(elements, stored, [at for start, n in ref.ranges for at in range(start, start + n)])
+
+
+def _versioned(found: Opened) -> Refs:
+    versions = found.core.get("channel_versions", {})
+    return {channel: (versions.get(channel), ref) for channel, ref in found.refs.items()}
 
 
 def _number(said: bytes) -> int:

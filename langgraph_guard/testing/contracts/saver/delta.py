@@ -138,6 +138,22 @@ class Delta(Harness):
         assert twins.state(graph, at()).values["items"] == ["old", "new", "task 0", {"n": 0}]
         same_everywhere(twins, cold)
 
+    @pytest.mark.parametrize("between", [0, 20])
+    def test_a_snapshot_counts_for_each_checkpoint_that_names_its_version(
+        self, twins: Both, cold: Cold, between: int
+    ) -> None:
+        """It is put once. A process that only listed the parent, or saw many others since, puts after it."""
+        author = Author(twins)
+        author.put(1, {"items": _DeltaSnapshot(["snapshot"])})
+        parent, driven = author.puts[1], cold(twins)
+        driven.listing(at())
+        other = Author(driven)
+        for number in range(2, between + 2):
+            other.put(number, {"plain": number})
+        driven.put(author.at(1), {**parent, "id": uid(between + 2), "channel_values": {}}, {}, {})
+        assert driven.values(at()) == {"items": _DeltaSnapshot(["snapshot"])}
+        same_everywhere(driven, cold)
+
 
 class History(Harness):
     """The method itself, on chains put by hand."""

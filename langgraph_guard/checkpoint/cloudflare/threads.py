@@ -1,0 +1,87 @@
+"""The blocking world: threads that share a transport, and whose writes travel together."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langgraph_guard.checkpoint.cloudflare.clock import Clock
+from langgraph_guard.checkpoint.cloudflare.commands import Action, Command, Delivery, PutMany, Request, Wait
+from langgraph_guard.checkpoint.cloudflare.commits import Queue, Ticket, commit
+from langgraph_guard.checkpoint.cloudflare.delivery import Terms, deliver
+from langgraph_guard.checkpoint.cloudflare.transport import Pair, Transport
+from langgraph_guard.flow import run
+
+Stored = Callable[[Sequence[Pair]], None]
+
+
+class Threads:
+    """Executes the commands of flows. Safe to use from many threads, and after a fork."""
+
+    def __init__(self, transport: Transport, terms: Terms, clock: Clock, window: float, stored: Stored) -> None:
+        self._transport, self._terms, self._clock = transport, terms, clock
+        self._window, self._stored = window, stored
+        self._begin()
+
+    def execute(self, commands: Sequence[Command]) -> list[Any]:
+        return [self._do(command) for command in commands]
+
+    def _do(self, command: Command) -> Any:
+        if isinstance(command, Wait):
+            return self._clock.sleep(command.seconds)
+        if isinstance(command, PutMany):
+            return self._commit(Ticket(command))
+        return run(self._deliver(command), self._perform)
+
+    def _deliver(self, request: Request) -> Delivery[Any]:
+        return deliver(request, self._terms, self._transport.pace, self._clock.now)
+
+    def _perform(self, actions: Sequence[Action]) -> list[Any]:
+        return [
+            self._clock.sleep(action.seconds) if isinstance(action, Wait) else action.of(self._transport)
+            for action in actions
+        ]
+
+    # Group commit: whoever finds no request on its way sends one, for all that wait
+
+    def _begin(self) -> None:
+        self._queue = Queue(self._window)
+        self._sending = False
+        self._changed = threading.Condition()
+        self._pid = os.getpid()
+
+    def _commit(self, ticket: Ticket) -> None:
+        if self._pid != os.getpid():
+            self._begin()  # a child: who sent, and who held the lock, is in the parent
+        with self._changed:
+            self._queue.add(ticket, time.monotonic())
+            self._changed.notify_all()
+        while tickets := self._next(ticket):
+            self._send(tickets)
+        if ticket.error is not None:
+            raise ticket.error
+
+    def _next(self, mine: Ticket) -> list[Ticket]:
+        """What to send; nothing once `mine` is settled."""
+        with self._changed:
+            while not mine.settled:
+                if self._sending:
+                    self._changed.wait()
+                elif (wait := self._queue.wait(time.monotonic())) > 0:
+                    self._changed.wait(wait)
+                else:
+                    self._sending = True
+                    return self._queue.take()
+            return []
+
+    def _send(self, tickets: list[Ticket]) -> None:
+        try:
+            run(commit(tickets, self._deliver, self._stored), self._perform)
+        finally:
+            with self._changed:
+                self._sending = False
+                self._queue.put_back(tickets, time.monotonic())
+                self._changed.notify_all()
