@@ -10,10 +10,13 @@
         ├── IdentityMissing                 a limit is per user (or tenant, …) and nobody said which
         ├── ReservationConflict             a reservation id was used again for something else
         ├── BudgetUnavailable               the ledger did not answer; fails closed
+        ├── ActionRefused                   a call's arguments have no one text, so nobody can agree to them
         ├── CircuitOpen                     a service failed too often and is left alone; no call was made
         └── StoreError                      what holds the runs could not do it; the driver's error is the cause
             ├── StoreUnavailable            no answer within the deadline
             ├── StoreRefused                the server said no: out of memory, read-only, no permission, too old
+            ├── StoreRateLimited            the server allows no more requests for now; longer than one may wait
+            ├── StaleCheckpoint             something newer is known to exist, and is not visible here yet
             ├── CorruptCheckpoint           what was read is not what was written
             ├── CheckpointTooLarge          over a size limit; nothing was written
             └── BlockedType                 a type that is not on the allow-list; nothing was built from it
@@ -130,7 +133,7 @@ class ReservationConflict(_Record):
 
 @dataclass(eq=False)
 class BudgetUnavailable(_Record):
-    """The ledger did not answer in time, or cannot be trusted to. No call was made. `reason`: why, where one is known."""
+    """The ledger did not answer in time, or cannot be trusted to. No call was made. `reason`: why, if it is known."""
 
     backend: str
     waited: float = 0.0
@@ -140,6 +143,18 @@ class BudgetUnavailable(_Record):
         if self.reason:
             return f"the budget ledger ({self.backend}) is not available: {self.reason}"
         return f"the budget ledger ({self.backend}) did not answer within {self.waited:.1f} s"
+
+
+@dataclass(eq=False)
+class ActionRefused(_Record):
+    """What a call of `tool` would do cannot be told exactly, so nobody can agree to it. `field` names what is wrong."""
+
+    tool: str
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"a call of {self.tool!r} cannot be approved: its {self.field} {self.problem}"
 
 
 @dataclass(eq=False)
@@ -186,6 +201,41 @@ class StoreRefused(StoreError):
 
     def __str__(self) -> str:
         return f"{self.store} refused {self.operation}: {self.reason}"
+
+
+@dataclass(eq=False)
+class StoreRateLimited(StoreError):
+    """The store allows no more requests for now. `limit` names the rule and what helps.
+
+    `waited` and `retry_after` are seconds; `retry_after` is `None` when the store did not say.
+    """
+
+    store: str
+    operation: str
+    limit: str
+    waited: float = 0.0
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        again = "" if self.retry_after is None else f"; room again in {math.ceil(self.retry_after)} s"
+        return f"{self.store} limits {self.operation}: {self.limit} (waited {self.waited:.1f} s{again})"
+
+
+@dataclass(eq=False)
+class StaleCheckpoint(StoreError):
+    """Something newer is known to exist, and the store does not show it here yet. Going on would fork the thread.
+
+    `signal` says how it is known. `retry_after`: seconds until it should be visible; `None` when nobody can say.
+    """
+
+    store: str
+    signal: str
+    waited: float = 0.0
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        again = "" if self.retry_after is None else f"; try again in {math.ceil(self.retry_after)} s"
+        return f"{self.store} does not show the latest state yet: {self.signal} (waited {self.waited:.1f} s){again}"
 
 
 @dataclass(eq=False)

@@ -1,0 +1,359 @@
+"""What can be said to an approval desk, what it answers, and the rules: asked once, decided once, by whom it may be.
+
+Each rule is a function of the rows it reads; it returns its reply and the rows to write. A backend runs it inside one
+atomic step: under a lock, in a transaction, or written again as a server-side script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from langgraph_guard.policies.approval.chain import Deed, Head, head_of, linked
+from langgraph_guard.policies.approval.rules import DecisionType, Effect, Requirement
+
+State = Literal["allowed", "denied", "pending", "approved", "rejected", "responded", "expired"]
+
+CLOSED: Final = frozenset({"allowed", "denied", "approved", "rejected", "responded", "expired"})
+
+RETENTION: Final = 30 * 86_400.0
+"""Seconds for which a request that is closed is remembered, so that a late resume finds how it ended."""
+
+SYSTEM: Final = ""
+"""Who it is that no person is."""
+
+
+class Vote(NamedTuple):
+    """One reviewer's word on the action with this digest."""
+
+    by: str
+    at: float
+    digest: str
+
+
+class Approval(NamedTuple):
+    """A request and what became of it. Builtins all the way down, so that a store can keep it.
+
+    `args` is the action's exact text and `digest` its own; after an edit, the edited one's, and `first_digest` is what
+    was asked. Instants are seconds since 1970. `decided_by`: everybody whose word counted.
+    """
+
+    id: str
+    tenant: str
+    thread: str
+    ns: str
+    call_id: str
+    tool: str
+    args: str
+    digest: str
+    first_digest: str
+    reason: str
+    requirement: tuple[Any, ...] | None
+    requested_by: str
+    at: float
+    expires_at: float | None
+    state: State
+    votes: tuple[Vote, ...] = ()
+    decided_by: tuple[str, ...] = ()
+    decided_at: float | None = None
+    message: str = ""
+
+    @property
+    def needed(self) -> Requirement:
+        """Whose word it needs."""
+        return Requirement(*self.requirement) if self.requirement else Requirement()
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == "pending"
+
+    @property
+    def edited(self) -> bool:
+        return self.digest != self.first_digest
+
+    @property
+    def may_run(self) -> bool:
+        """Whether the action with this digest, and no other, may be executed."""
+        return self.state in ("allowed", "approved")
+
+
+# Commands
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Ask for an approval, or lay down that none is needed, or none given. Idempotent by `id`: what stands, stands."""
+
+    id: str
+    tenant: str
+    thread: str
+    ns: str
+    call_id: str
+    tool: str
+    args: str
+    digest: str
+    effect: Effect
+    reason: str = ""
+    requirement: Requirement | None = None
+    requested_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Somebody's word on a request: on the action with `digest`, which they saw. An edit brings the text of other
+    arguments, and their digest."""
+
+    tenant: str
+    id: str
+    by: str
+    type: DecisionType
+    digest: str
+    roles: tuple[str, ...] = ()
+    message: str = ""
+    args: str = ""
+    new_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Requests by id, in order; `None` for those that nobody knows."""
+
+    tenant: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A tenant's open requests, across threads, oldest first. In pages: `after` is the last id of the page before."""
+
+    tenant: str
+    thread: str | None = None
+    after: str = ""
+    count: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Close a tenant's requests whose time is over. The reply is how many."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """A tenant's deeds after number `after`, oldest first, and where the chain ends."""
+
+    tenant: str
+    after: int = 0
+    count: int = 1_000
+
+
+DeskCommand: TypeAlias = Request | Decide | Look | Pending | Sweep | Trail
+
+# Replies
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a decision came to. `won`: it is the one that counts, or counts towards it, or was said before in the same
+    words. Otherwise `problem` says why not, and `approval` who was first."""
+
+    approval: Approval
+    won: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A part of the chain, and where all of it ends."""
+
+    deeds: tuple[Deed, ...]
+    head: Head
+
+
+DeskReply: TypeAlias = Approval | Decided | tuple[Approval | None, ...] | Told | int | None
+
+# Rows
+
+Rows: TypeAlias = Callable[[Any], Any]
+Writes: TypeAlias = dict[Any, Any]
+
+
+def approval_key(tenant: str, id: str) -> tuple[str, str, str]:
+    return ("approval", tenant, id)
+
+
+def head_key(tenant: str) -> tuple[str, str]:
+    return ("head", tenant)
+
+
+def deed_key(tenant: str, number: int) -> tuple[str, str, int]:
+    return ("deed", tenant, number)
+
+
+# Rules
+
+
+def request(rows: Rows, command: Request, now: float) -> tuple[Approval, Writes]:
+    key = approval_key(command.tenant, command.id)
+    known: Approval | None = rows(key)
+    if known is not None:
+        return _as_of(rows, known, now)
+    needed = command.requirement
+    approval = Approval(
+        command.id,
+        command.tenant,
+        command.thread,
+        command.ns,
+        command.call_id,
+        command.tool,
+        command.args,
+        command.digest,
+        command.digest,
+        command.reason,
+        _as_row(needed) if needed else None,
+        command.requested_by,
+        now,
+        now + needed.ttl if needed and needed.ttl else None,
+        _FIRST[command.effect],
+    )
+    return approval, {key: approval, **_chained(rows, approval, now, _KINDS[approval.state], command.requested_by)}
+
+
+def decide(rows: Rows, command: Decide, now: float) -> tuple[Decided | None, Writes]:
+    """`None` for an id that nobody knows."""
+    found: Approval | None = rows(approval_key(command.tenant, command.id))
+    if found is None:
+        return None, {}
+    approval, writes = _as_of(rows, found, now)
+    if not approval.is_open:
+        return _late(approval, command), writes
+    if problem := _problem(approval, command):
+        return Decided(approval, False, problem), writes
+    after = _after(approval, command, now)
+    if after == approval:
+        return Decided(approval, True), writes  # the same word by the same person
+    kind = "voted" if after.is_open else _KINDS[after.state]
+    news = _chained(rows, after, now, kind, command.by, command.type)
+    return Decided(after, True), {approval_key(command.tenant, command.id): after, **news}
+
+
+def look(rows: Rows, command: Look, now: float) -> tuple[tuple[Approval | None, ...], Writes]:
+    return tuple(rows(approval_key(command.tenant, id)) for id in command.ids), {}
+
+
+def expire(rows: Rows, tenant: str, id: str, now: float) -> Writes:
+    """Close one request whose time is over; nothing when it is closed, or its time runs."""
+    found: Approval | None = rows(approval_key(tenant, id))
+    return {} if found is None else _as_of(rows, found, now)[1]
+
+
+RULES: Final[Mapping[type, Callable[[Rows, Any, float], tuple[Any, Writes]]]] = {
+    Request: request,
+    Decide: decide,
+    Look: look,
+}
+"""What reads single rows. `Pending`, `Sweep` and `Trail` read what a store has in an order of its own."""
+
+
+# Parts
+
+_FIRST: Final[Mapping[Effect, State]] = {"allow": "allowed", "deny": "denied", "require": "pending"}
+
+_KINDS: Final[Mapping[State, str]] = {
+    "allowed": "allowed",
+    "denied": "denied",
+    "pending": "requested",
+    "approved": "approved",
+    "rejected": "rejected",
+    "responded": "responded",
+    "expired": "expired",
+}
+
+_ENDS: Final[Mapping[DecisionType, State]] = {"reject": "rejected", "respond": "responded"}
+
+
+def _as_row(needed: Requirement) -> tuple[Any, ...]:
+    return (
+        needed.allowed_decisions,
+        needed.quorum,
+        needed.reviewers,
+        needed.roles,
+        needed.ttl,
+        needed.separation_of_duties,
+        needed.description,
+    )
+
+
+def _as_of(rows: Rows, approval: Approval, now: float) -> tuple[Approval, Writes]:
+    """The request as time alone has made it."""
+    if not approval.is_open or approval.expires_at is None or now < approval.expires_at:
+        return approval, {}
+    after = approval._replace(state="expired", decided_at=now)
+    return after, {
+        approval_key(approval.tenant, approval.id): after,
+        **_chained(rows, after, now, "expired", SYSTEM),
+    }
+
+
+def _problem(approval: Approval, command: Decide) -> str:
+    """Why this word does not count; empty when it does."""
+    needed = approval.needed
+    named = bool(needed.reviewers or needed.roles)
+    if not command.by:
+        return "nobody says who decides"
+    if named and command.by not in needed.reviewers and not set(needed.roles) & set(command.roles):
+        return "this request is for other reviewers"
+    if needed.separation_of_duties and (not approval.requested_by or command.by == approval.requested_by):
+        return "whoever asked for it may not decide it"
+    if command.type not in needed.allowed_decisions:
+        return f"{command.type} is not among the decisions that are allowed"
+    if command.digest != approval.digest:
+        return "the action is another than the one that was seen"
+    if command.type == "edit" and not (command.args and command.new_digest):
+        return "an edit brings the action that is to run instead"
+    if command.type == "edit" and command.new_digest == approval.digest and "approve" not in needed.allowed_decisions:
+        return "an edit that changes nothing is an approval, which is not among the decisions that are allowed"
+    return ""
+
+
+def _late(approval: Approval, command: Decide) -> Decided:
+    """A word on what is closed: it wins only if it was said before, by the same person, with the same meaning."""
+    meant: State = _ENDS.get(command.type, "approved")
+    digest = command.new_digest if command.type == "edit" else command.digest
+    same = approval.state == meant and command.by in approval.decided_by and digest == approval.digest
+    if same:
+        return Decided(approval, True)
+    if approval.state == "expired":
+        return Decided(approval, False, "its time is over")
+    who = " and ".join(approval.decided_by) or "the rules"
+    return Decided(approval, False, f"it was {approval.state} already, by {who}")
+
+
+def _after(approval: Approval, command: Decide, now: float) -> Approval:
+    if command.type in _ENDS:
+        return approval._replace(
+            state=_ENDS[command.type], decided_by=(command.by,), decided_at=now, message=command.message
+        )
+    if command.type == "edit" and command.new_digest != approval.digest:
+        # What others agreed to is no longer what would run.
+        approval = approval._replace(args=command.args, digest=command.new_digest, votes=())
+    if any(vote.by == command.by for vote in approval.votes):
+        return approval
+    votes = (*approval.votes, Vote(command.by, now, approval.digest))
+    if len(votes) < approval.needed.quorum:
+        return approval._replace(votes=votes)
+    return approval._replace(
+        state="approved",
+        votes=votes,
+        decided_by=tuple(vote.by for vote in votes),
+        decided_at=now,
+        message=command.message,
+    )
+
+
+def _chained(rows: Rows, approval: Approval, now: float, kind: str, by: str, detail: str = "") -> Writes:
+    head: Head = rows(head_key(approval.tenant)) or Head()
+    deed = linked(head, int(now * 1_000), kind, approval.id, by, approval.digest, detail)
+    return {deed_key(approval.tenant, deed.number): deed, head_key(approval.tenant): head_of(deed)}
