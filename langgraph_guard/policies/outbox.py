@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from langgraph_guard.policies.approval.actions import hashed
 from langgraph_guard.policies.approval.chain import Head, head_of, linked
-from langgraph_guard.policies.approval.desk import deed_key, head_key
+from langgraph_guard.policies.approval.desk import Approval, Look, deed_key, head_key, look
 
 State = Literal["started", "done", "failed", "in_doubt"]
 
@@ -56,12 +56,17 @@ class Execution(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Begin an execution, unless it was begun. `owner`: the attempt's own id; the same one again has the same claim."""
+    """Begin an execution, unless it was begun. `owner`: the attempt's own id; the same one again has the same claim.
+
+    `approval`: the id of the request that covers it. One that was refused, is open, or is of another action stands in
+    the way; that there is none does so where one is `required`.
+    """
 
     key: EffectKey
     owner: str
     lease: float = 300.0
     approval: str = ""
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,15 @@ class Claimed:
     fence: int
 
 
-OutboxReply: TypeAlias = Claimed | Execution | bool | None
-"""To `Claim` either one: an `Execution` says what stands in the way. To `Resolve` and `LookUp` what is known."""
+@dataclass(frozen=True, slots=True)
+class Unapproved:
+    """What stands in the way is a request, or (`None`) that there is none."""
+
+    approval: Approval | None
+
+
+OutboxReply: TypeAlias = Claimed | Execution | Unapproved | bool | None
+"""To `Claim` one of the first three: an `Execution` is what stands in the way. To `Resolve`, `LookUp` what is known."""
 
 # Rules
 
@@ -135,13 +147,26 @@ def effect_key(key: EffectKey) -> tuple[str, EffectKey]:
 
 def claim(rows: Rows, command: Claim, now: float) -> tuple[Claimed | Execution, Writes]:
     known = _as_of(rows(effect_key(command.key)), now)
-    if known is not None and known.state == "started" and known.owner == command.owner:
+    if known is None or known.state == "failed":
+        if (unapproved := _unapproved(rows, command, now)) is not None:
+            return unapproved, {}
+    elif known.state == "started" and known.owner == command.owner:
         return Claimed(known.fence), {}
     if known is not None and known.state != "failed":
         return known, _kept(rows, command.key, known, now)
     fence = known.fence + 1 if known else 1
     begun = Execution("started", command.owner, fence, now, now + command.lease, approval=command.approval)
     return Claimed(fence), {effect_key(command.key): begun, **_chained(rows, command.key, begun, now, "started")}
+
+
+def _unapproved(rows: Rows, command: Claim, now: float) -> Unapproved | None:
+    approval: Approval | None = None
+    if command.approval:
+        ((approval,), _) = look(rows, Look(command.key.tenant, (command.approval,)), now)
+    if approval is None:
+        return Unapproved(None) if command.required else None
+    covers = approval.may_run and approval.digest == command.key.digest
+    return None if covers else Unapproved(approval)
 
 
 def done(rows: Rows, command: Done, now: float) -> tuple[bool, Writes]:

@@ -23,6 +23,12 @@ RETENTION: Final = 30 * 86_400.0
 SYSTEM: Final = ""
 """Who it is that no person is."""
 
+ANONYMOUS: Final = "anonymous"
+"""Somebody whom nobody named. Enough where a rule asks for anybody, once."""
+
+MOST_ANSWERS: Final = 1_000
+"""To one request. Whoever asks for more is a loop."""
+
 
 class Vote(NamedTuple):
     """One reviewer's word on the action with this digest."""
@@ -36,7 +42,8 @@ class Approval(NamedTuple):
     """A request and what became of it. Builtins all the way down, so that a store can keep it.
 
     `args` is the action's exact text and `digest` its own; after an edit, the edited one's, and `first_digest` is what
-    was asked. Instants are seconds since 1970. `decided_by`: everybody whose word counted.
+    was asked. Instants are seconds since 1970. `decided_by`: everybody whose word counted. `heard`: the sources of all
+    words that were said, whether they counted or not.
     """
 
     id: str
@@ -58,6 +65,7 @@ class Approval(NamedTuple):
     decided_by: tuple[str, ...] = ()
     decided_at: float | None = None
     message: str = ""
+    heard: tuple[str, ...] = ()
 
     @property
     def needed(self) -> Requirement:
@@ -102,7 +110,11 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Decide:
     """Somebody's word on a request: on the action with `digest`, which they saw. An edit brings the text of other
-    arguments, and their digest."""
+    arguments, and their digest.
+
+    `source` names the answer that it was in. A node that runs again hears all answers again, and by then somebody else
+    may be running it: what was heard from a source is not heard again.
+    """
 
     tenant: str
     id: str
@@ -113,6 +125,7 @@ class Decide:
     message: str = ""
     args: str = ""
     new_digest: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,20 +240,23 @@ def decide(rows: Rows, command: Decide, now: float) -> tuple[Decided | None, Wri
     if found is None:
         return None, {}
     approval, writes = _as_of(rows, found, now)
+    if command.source and command.source in approval.heard:
+        return Decided(approval, True), writes
     if not approval.is_open:
         return _late(approval, command), writes
+    key, heard = approval_key(command.tenant, command.id), _hearing(approval, command.source)
     if problem := _problem(approval, command):
-        return Decided(approval, False, problem), writes
-    after = _after(approval, command, now)
-    if after == approval:
-        return Decided(approval, True), writes  # the same word by the same person
+        return Decided(heard, False, problem), {key: heard} if heard is not approval else {}
+    after = _after(heard, command, now)
+    if after == heard:
+        return Decided(after, True), {key: after}  # the same word by the same person
     kind = "voted" if after.is_open else _KINDS[after.state]
-    news = _chained(rows, after, now, kind, command.by, command.type)
-    return Decided(after, True), {approval_key(command.tenant, command.id): after, **news}
+    return Decided(after, True), {key: after, **_chained(rows, after, now, kind, command.by, command.type)}
 
 
 def look(rows: Rows, command: Look, now: float) -> tuple[tuple[Approval | None, ...], Writes]:
-    return tuple(rows(approval_key(command.tenant, id)) for id in command.ids), {}
+    found = (rows(approval_key(command.tenant, id)) for id in command.ids)
+    return tuple(each and _as_of(rows, each, now)[0] for each in found), {}
 
 
 def expire(rows: Rows, tenant: str, id: str, now: float) -> Writes:
@@ -303,6 +319,10 @@ def _problem(approval: Approval, command: Decide) -> str:
     named = bool(needed.reviewers or needed.roles)
     if not command.by:
         return "nobody says who decides"
+    if command.by == ANONYMOUS and (named or needed.quorum > 1 or needed.separation_of_duties):
+        return "it matters who decides, and nobody says who it was"
+    if len(approval.heard) >= MOST_ANSWERS:
+        return f"it was answered {MOST_ANSWERS} times"
     if named and command.by not in needed.reviewers and not set(needed.roles) & set(command.roles):
         return "this request is for other reviewers"
     if needed.separation_of_duties and (not approval.requested_by or command.by == approval.requested_by):
@@ -316,6 +336,10 @@ def _problem(approval: Approval, command: Decide) -> str:
     if command.type == "edit" and command.new_digest == approval.digest and "approve" not in needed.allowed_decisions:
         return "an edit that changes nothing is an approval, which is not among the decisions that are allowed"
     return ""
+
+
+def _hearing(approval: Approval, source: str) -> Approval:
+    return approval._replace(heard=(*approval.heard, source)[-MOST_ANSWERS:]) if source else approval
 
 
 def _late(approval: Approval, command: Decide) -> Decided:

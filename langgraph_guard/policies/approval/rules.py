@@ -160,6 +160,10 @@ class ApprovalPolicy:
     def __init__(self, rules: Rules = ()) -> None:
         self.rules = tuple(_pairs(rules))
 
+    def concerns(self, tool: str) -> bool:
+        """Whether there is a rule for the tool, whatever its conditions."""
+        return any(fnmatchcase(tool, pattern) for pattern, _ in self.rules)
+
     def rule(self, proposal: Proposal) -> Ruling:
         """What holds for `proposal`."""
         for pattern, rule in self.rules:

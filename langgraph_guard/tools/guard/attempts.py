@@ -18,6 +18,7 @@ from langgraph_guard.tools.breaker import CircuitBreaker, Refused
 from langgraph_guard.tools.guard import checks
 from langgraph_guard.tools.guard.answer import Answer, answer, heard
 from langgraph_guard.tools.guard.call import GuardedCall
+from langgraph_guard.tools.guard.idempotency import offered
 from langgraph_guard.tools.guard.protocols import ToolCharges
 from langgraph_guard.tools.guard.running import Pause, ToolFlow, Use, asking
 from langgraph_guard.tools.results.advice import REPEATABLE
@@ -157,7 +158,7 @@ class Attempts:
         watching = self._charges.watching(call.id) if self._charges else nullcontext()
         began = self._clock.now()
         try:
-            with watching:
+            with watching, offered(call.idempotency_key):
                 use = Use(call.request, self._seconds(call))
                 call.made = True
                 (output,) = yield [use]

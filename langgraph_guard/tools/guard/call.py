@@ -24,6 +24,7 @@ class GuardedCall:
     """A call, what its contract says, and what the state knew when it came.
 
     `news` is what the state will be told; `made`: the tool was let run, and what it does may have happened.
+    `idempotency_key`: what the tool may give to a service, where an outbox knows of the call.
     """
 
     request: ToolCallRequest
@@ -34,6 +35,7 @@ class GuardedCall:
     now_ms: int
     news: dict[str, Any] = field(default_factory=dict)
     made: bool = False
+    idempotency_key: str | None = None
 
     @property
     def name(self) -> str:

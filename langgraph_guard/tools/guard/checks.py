@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
+from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ValidationError
 
+from langgraph_guard.tools.guard.answer import Answer
 from langgraph_guard.tools.guard.call import GuardedCall
 from langgraph_guard.tools.results.advice import ERROR_TYPES, WAITS, ErrorType
 from langgraph_guard.tools.results.result import ToolResult
@@ -32,6 +34,14 @@ def refused(call: GuardedCall) -> ToolResult | None:
         kind: ErrorType = verdict["error_type"] if verdict.get("error_type") in ERROR_TYPES else "denied"
         waits = later if later > 0 and kind in WAITS else None
         return ToolResult.error(kind, verdict.get("message", ""), retry_after=waits)
+    return None
+
+
+def answered(call: GuardedCall) -> Answer | None:
+    """A person answered in the tool's place."""
+    for verdict in said_of(call, "answer"):
+        message = ToolMessage(verdict.get("message", ""), tool_call_id=call.id, name=call.name, status="success")
+        return Answer(message)
     return None
 
 

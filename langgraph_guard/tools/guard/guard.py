@@ -19,11 +19,13 @@ from langgraph_guard.errors import ConfigError
 from langgraph_guard.events import emit
 from langgraph_guard.flow import arun, run
 from langgraph_guard.state.views import keeps
+from langgraph_guard.tools.approvals import Approvals
 from langgraph_guard.tools.breaker import CircuitBreaker
 from langgraph_guard.tools.content.artifacts import READ_ARTIFACT
 from langgraph_guard.tools.content.reader import artifact_reader
 from langgraph_guard.tools.contracts.loading import Contracts, Source, name_of
 from langgraph_guard.tools.guard import checks
+from langgraph_guard.tools.guard.agreed import Agreed
 from langgraph_guard.tools.guard.answer import Answer, answer, replace_message, with_news
 from langgraph_guard.tools.guard.attempts import MAX_PAUSE, Attempts
 from langgraph_guard.tools.guard.cached import Get, Put, Results
@@ -74,7 +76,10 @@ class ToolGuard:
     longest wait before a retry; who is told to wait longer answers instead. A tool that runs into its timeout in a
     thread goes on there: it is given up, not ended.
 
-    That a call with side effects is not made twice holds in this process, for steps that run again.
+    `approvals`: `HumanApprovalNode(…).policy`. A call that needs people's approval then runs as it was approved and not
+    otherwise, and one with side effects runs at most once, whatever crashes: the backend's outbox knows. Without it, a
+    call whose contract asks for approval is denied, and that a call with side effects is not made twice holds in this
+    process alone, for steps that run again.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class ToolGuard:
         *,
         budget: ChargesTools | None = None,
         breaker: CircuitBreaker | None = None,
+        approvals: Approvals | None = None,
         artifacts: int | None = ARTIFACT_CHARS,
         scopes: Callable[[GuardedCall], Iterable[str]] | None = None,
         cache: BaseCache[Any] | None = None,
@@ -92,6 +98,7 @@ class ToolGuard:
         clock: Clock | None = None,
     ) -> None:
         _check(budget, breaker, artifacts, timeout, max_pause, messages_key)
+        _check_approvals(approvals)
         self.contracts = Contracts.load(contracts)
         self.messages_key = messages_key
         charges = budget.tool_charges if budget is not None else None
@@ -103,13 +110,17 @@ class ToolGuard:
         self._batches = Batches()
         self._tools = Tools(self.contracts)
         self._shaper = Shaper(artifacts, messages_key)
+        self._agreed = None if approvals is None else Agreed(approvals)
+        self._approvals = approvals
+        if approvals is not None:
+            approvals.learn(self.contracts.get)
         self._checks = (
             checks.refused,
             checks.addressed,
             checks.existing,
             checks.fitting,
             checks.permitted(scopes or checks.scopes_of),
-            checks.approved,
+            *([checks.approved] if approvals is None else []),
             checks.within_quota,
         )
 
@@ -121,6 +132,8 @@ class ToolGuard:
         hooks = Hooks(wrap_tool_call=self._wrap, awrap_tool_call=self._awrap)
         node = GuardedTools(self.tools(tools), hooks, name=name, messages_key=self.messages_key)
         self.contracts.check(node.tools_by_name.values())
+        if self._approvals is not None:
+            self._approvals.learn(lambda name: self.contracts.of(name, node.tools_by_name.get(name)))
         return node
 
     def tools(self, tools: Sequence[AnyTool]) -> list[AnyTool | BaseTool]:
@@ -180,8 +193,18 @@ class ToolGuard:
         for check in self._checks:
             if (refusal := check(call)) is not None:
                 return answer(call, refusal)
+        if (said := checks.answered(call)) is not None:
+            return said
+        if self._agreed is not None and call.thread:
+            return (yield from self._agreed.make(call, self._made))
+        return (yield from self._made_once(call))
+
+    def _made_once(self, call: GuardedCall) -> ToolFlow:
         if call.has_effects and call.step:
             return (yield from self._once(call))
+        return (yield from self._made(call))
+
+    def _made(self, call: GuardedCall) -> ToolFlow:
         if call.contract is not None and call.contract.may_cache and call.thread:
             return (yield from self._kept(call))
         return (yield from self._attempts.make(call))
@@ -228,6 +251,11 @@ def effect_key(call: GuardedCall) -> tuple[str, ...]:
     """What the call is, in answer to this message."""
     asked = call.asked.message.id if call.asked.message else ""
     return (*call.step, asked or "", call.id, digest(call))
+
+
+def _check_approvals(approvals: object) -> None:
+    if approvals is not None and not isinstance(approvals, Approvals):
+        raise ConfigError("approvals", f"must be a HumanApprovalNode's .policy, is a {type(approvals).__name__}")
 
 
 def _check_keys(request: ToolCallRequest) -> None:

@@ -1,0 +1,25 @@
+"""The outbox of one process: the rules of `policies/outbox.py` on a journal in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langgraph_guard.backends.memory.journal import Journal
+from langgraph_guard.policies.outbox import RULES, OutboxCommand, OutboxReply
+
+
+class MemoryOutbox:
+    """At most once within the process; a crash forgets what was done."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    @property
+    def instant(self) -> bool:
+        return True
+
+    def execute(self, commands: Sequence[OutboxCommand]) -> list[OutboxReply]:
+        return [self._journal.obey(RULES[type(command)], command) for command in commands]
+
+    async def aexecute(self, commands: Sequence[OutboxCommand]) -> list[OutboxReply]:
+        return self.execute(commands)
