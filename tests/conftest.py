@@ -1,4 +1,4 @@
-"""What tests all over the tree share: token counts that do not depend on what a machine has lying about."""
+"""What tests all over the tree share: examples and token counts that do not depend on the machine or on the day."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from langgraph_guard.tokens import loading
 from langgraph_guard.tokens import vocabulary as places
 from langgraph_guard.tokens.encodings import ENCODINGS
 from tests.vocabulary import vocabulary_folder
+
+# A busy machine is not a broken law, and a run says the same of the same code each time. Who wants to meet new
+# examples asks for them: `pytest --hypothesis-profile=search`.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("search", settings.get_profile("tests"), derandomize=False, max_examples=1_000)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -71,7 +71,7 @@ def run(code: str, machine: Machine = Machine()) -> str:
         text=True,
         encoding="utf-8",
         check=False,
-        timeout=60,
+        timeout=110,
         cwd=machine.folder,
         env={**os.environ, **machine.environment},
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from langgraph_guard._redis.actions import Action, Ask, Drop, Pause
 from langgraph_guard._redis.clients import Place, Settings
 from langgraph_guard._redis.errors import PoolBusy
 from langgraph_guard._redis.routes import route_of
+from langgraph_guard._redis.turnstile import Turnstile
 
 
 class Threads:
@@ -58,11 +58,11 @@ class Lane:
     def __init__(self, place: Place, settings: Settings) -> None:
         self._place, self._settings = place, settings
         self._idle: list[Any] = []
-        self._room = threading.Semaphore(settings.connections)
+        self._room = Turnstile(settings.connections)
 
     def exchange(self, ask: Ask) -> list[Any]:
         """The replies, error replies among them. A connection that was interrupted is never used again."""
-        if not self._room.acquire(timeout=ask.patience):
+        if not self._room.enter(ask.patience):
             raise PoolBusy(self._settings.connections)
         try:
             connection = self._take()
@@ -74,7 +74,7 @@ class Lane:
             self._idle.append(connection)
             return replies
         finally:
-            self._room.release()
+            self._room.leave()
 
     def drop(self) -> None:
         while self._idle:

@@ -11,9 +11,9 @@ import pytest
 
 from langgraph_guard._redis import RedisLink
 from langgraph_guard.testing import FaultProxy
-from tests.servers.redis import HOST, RedisServer, redis_cluster, redis_sentinel, redis_server
+from tests.servers.redis import HOST, RedisServer, redis_cluster, redis_sentinel, redis_server, servers_last_word
 
-__all__ = ["redis_cluster", "redis_sentinel", "redis_server"]
+__all__ = ["redis_cluster", "redis_sentinel", "redis_server", "servers_last_word"]
 
 Execute: TypeAlias = Callable[..., list[Any]]
 

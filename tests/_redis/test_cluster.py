@@ -110,6 +110,7 @@ def test_a_slot_on_its_way_is_asked_for(
         old.tell("CLUSTER", "SETSLOT", slot, "STABLE")
 
 
+@pytest.mark.usefixtures("servers_last_word")
 def test_half_a_move_is_waited_for(redis_cluster: RedisCluster, link: RedisLink, execute: Execute) -> None:
     """TRYAGAIN: one key is here and one is there. It ends with the move, or with the deadline."""
     slot = key_slot(b"{half}")

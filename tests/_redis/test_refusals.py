@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from langgraph_guard._redis import RedisLink, Script
 from langgraph_guard.errors import StoreRefused, StoreUnavailable
 from langgraph_guard.testing import FaultProxy
 from tests._redis.conftest import Execute
-from tests.servers.redis import HOST, RedisServer, until
+from tests.servers.redis import HOST, SLOW_TO_LOAD, RedisServer, until
 
 SCRIPT = Script("put", "return redis.call('SET', KEYS[1], ARGV[1])")
 
@@ -87,6 +86,7 @@ def test_a_full_server_refuses_writes(execute: Execute) -> None:
             assert refusal(execute, link, *batch).reason == "it is out of memory (maxmemory)"
 
 
+@pytest.mark.usefixtures("servers_last_word")
 def test_a_replica_refuses_writes_when_it_stays_one(server: RedisServer, execute: Execute) -> None:
     """It may be promoted any moment, so that is waited for, and then said."""
     with RedisServer(replicaof=f"{HOST} {server.port}") as replica:
@@ -124,12 +124,9 @@ def test_a_key_of_another_type_is_a_refusal(server: RedisServer, execute: Execut
 
 def test_a_loading_server_is_waited_for(execute: Execute) -> None:
     """It answers, and cannot yet; after a restart with much data that takes seconds."""
-    with RedisServer(key_load_delay=20_000) as server:
-        with server.client() as client:
-            client.mset({"k": "v", **{str(number): os.urandom(100_000) for number in range(60)}})
-            client.save()
-        server.restart()
-        assert server.greeting().startswith(b"-LOADING")
+    with RedisServer(**SLOW_TO_LOAD) as server:
+        server.tell("SET", "k", "v")
+        server.reload()
         link = RedisLink.from_url(server.url, deadline=60)
         assert execute(link, ("GET", "k")) == [b"v"]
         link.close()

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -21,7 +22,7 @@ Links = Callable[..., RedisLink]
 
 def test_many_threads_share_few_connections(proxy: FaultProxy, distant: Links) -> None:
     """64 workers on 4 connections wait for each other; nobody is refused, and nobody gets another's reply."""
-    link = distant(max_connections=4)
+    link = distant(max_connections=4, deadline=60.0)  # who comes first may be served first: the last waits for all
     with ThreadPoolExecutor(64) as threads:
         numbers = threads.map(lambda number: link.execute([("ECHO", number), ("ECHO", -number)]), range(1_000))
         assert list(numbers) == [[b"%d" % number, b"%d" % -number] for number in range(1_000)]
@@ -64,6 +65,7 @@ def assert_some_found_no_connection(outcomes: Sequence[object]) -> None:
 def test_two_event_loops_one_after_the_other(server: RedisServer) -> None:
     """`asyncio.run` twice in a script: each loop's connections end with it, and nothing is left to warn about."""
     link = RedisLink.from_url(server.url, client_name="mine")
+    gc.collect()  # what other tests left behind
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for number in range(3):
@@ -95,18 +97,28 @@ def test_a_loop_that_was_closed_the_hard_way_is_forgotten(link: RedisLink) -> No
     assert len(link._loops._homes) == 1
 
 
+def forked(check: Callable[[], bool]) -> int:
+    """A child that ends with whether `check` held; it never goes on as a second run of these tests."""
+    if child := os.fork():
+        return child
+    held = False
+    try:
+        held = check()
+    finally:
+        os._exit(0 if held else 1)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_process_has_connections_of_its_own(link: RedisLink) -> None:
     """Parent and child on one socket would read each other's replies."""
     link.execute([("PING",)])
-    children = []
-    for number in range(4):
-        if (child := os.fork()) == 0:
-            right = all(link.execute([("ECHO", number)]) == [b"%d" % number] for _ in range(200))
-            os._exit(0 if right else 1)
-        children.append(child)
-    assert all(link.execute([("ECHO", "parent")]) == [b"parent"] for _ in range(200))
+
+    def gets_its_own(word: bytes) -> bool:
+        return all(link.execute([("ECHO", word)]) == [word] for _ in range(200))
+
+    children = [forked(partial(gets_its_own, b"%d" % number)) for number in range(4)]
+    assert gets_its_own(b"parent")
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
 
 
@@ -121,8 +133,7 @@ def test_a_child_does_not_wait_for_the_parent_s_threads(proxy: FaultProxy, dista
     with ThreadPoolExecutor(1) as threads:
         held = threads.submit(link.execute, [("ECHO", "parent")])
         until(lambda: bool(proxy.request_bytes), "a request on its way")
-        if (child := os.fork()) == 0:
-            os._exit(0 if link.execute([("ECHO", "child")]) == [b"child"] else 1)
+        child = forked(lambda: link.execute([("ECHO", "child")]) == [b"child"])
         proxy.heal()
         assert held.result() == [b"parent"]
     assert os.waitpid(child, 0)[1] == 0

@@ -145,17 +145,17 @@ class ClientContract(ABC):
     @pytest.mark.parametrize("how", HOWS)
     async def test_an_answer_that_takes_too_long_costs_what_was_reserved(self, provider: Provider, how: str) -> None:
         """Nobody waited for it, and it was written all the same."""
-        provider.will(says("late", Tokens(10, 100), wait=0.3))
+        provider.will(says("late", Tokens(10, 100), wait=60))
         budget = budget_of()
         with pytest.raises(Exception, match=r"(?i)timed? ?out"):
-            await ask(budget.model(self.client(provider.url, max_tokens=MOST_OUTPUT, timeout=0.05)), how)
+            await ask(budget.model(self.client(provider.url, max_tokens=MOST_OUTPUT, timeout=0.25)), how)
         self._costs_the_reservation(budget, provider)
 
     @pytest.mark.parametrize("how", HOWS)
     async def test_a_limit_of_seconds_is_the_clients_time_out(self, provider: Provider, how: str) -> None:
-        """A turn that may take a tenth of a second does not wait for ten minutes, the client's default."""
-        provider.will(says("late", Tokens(10, 100), wait=0.3))
-        budget = budget_of(Limit("usd", 10, per="session"), Limit("seconds", 0.1, per="call"))
+        """A turn that may take a quarter of a second does not wait for ten minutes, the client's default."""
+        provider.will(says("late", Tokens(10, 100), wait=60))
+        budget = budget_of(Limit("usd", 10, per="session"), Limit("seconds", 0.25, per="call"))
         with pytest.raises(Exception) as late:  # noqa: PT011 - each client has its own
             await ask(budget.model(self.client(provider.url, max_tokens=MOST_OUTPUT)), how)
         assert "Timeout" in type(late.value).__name__
@@ -216,6 +216,7 @@ class ClientContract(ABC):
 
     def _costs_the_reservation(self, budget: Any, provider: Provider) -> None:
         """One call, charged at what was reserved: all of its cap, and a little for the question."""
+        provider.was_asked()
         (body,) = provider.bodies
         reserved = self.cost([Tokens(0, body[self.cap_field])])
         assert body[self.cap_field] == MOST_OUTPUT

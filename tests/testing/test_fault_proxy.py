@@ -135,10 +135,14 @@ def test_a_request_tears_at_the_byte(proxy: FaultProxy, size: int) -> None:
 
 def test_a_server_that_is_not_there_is_a_broken_connection() -> None:
     """The proxy listens; what is behind it does not. The reset may come before `connect` has returned."""
-    with socket.create_server((HOST, 0)) as unused:
-        port = unused.getsockname()[1]
-    with FaultProxy(HOST, port) as proxy, pytest.raises(ConnectionResetError), connect(proxy) as talk:
-        talk.recv(1)
+    with socket.socket() as ours:
+        ours.bind((HOST, 0))
+        with (
+            FaultProxy(HOST, ours.getsockname()[1]) as proxy,
+            pytest.raises(ConnectionResetError),
+            connect(proxy) as talk,
+        ):
+            talk.recv(1)
 
 
 def test_a_delay_keeps_the_order(proxy: FaultProxy) -> None:

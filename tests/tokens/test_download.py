@@ -122,10 +122,11 @@ def test_anything_else_is_no_vocabulary(answer: Answer, folder: Path) -> None:
 
 
 def test_a_host_that_is_not_there_is_no_vocabulary(folder: Path) -> None:
-    """The port was free a moment ago, so it is now."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    assert download(VocabularyFile(f"http://127.0.0.1:{port}/file", "", 1), connect=0.2, read=0.2) is None
+    """The port is ours, and nobody listens there."""
+    with socket.socket() as ours:
+        ours.bind(("127.0.0.1", 0))
+        file = VocabularyFile(f"http://127.0.0.1:{ours.getsockname()[1]}/file", "", 1)
+        assert download(file, connect=0.2, read=0.2) is None
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 import regex
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.tools import BaseTool
@@ -122,6 +122,7 @@ def test_a_preview_fits_and_is_shorter_than_the_text(text: str, limit: int, prev
 
 
 @given(text=TEXTS, at=st.integers(0, 2_000))
+@example(text="e\u0301", at=1)
 @settings(deadline=None)
 def test_a_cut_divides_no_character(text: str, at: int) -> None:
     """Half a flag is another flag, and an accent without its letter is none."""

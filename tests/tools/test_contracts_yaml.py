@@ -179,7 +179,7 @@ def test_the_text_of_a_file_is_no_path() -> None:
 
 
 @given(text=st.text(st.sampled_from("ab:-{}[]\n &*!|>'\"#?,.%@`~0"), max_size=60))
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_is_in_a_file_is_contracts_or_a_config_error(file: Path, text: str) -> None:
     """A deployment reads one kind of error."""
     file.write_text(text)

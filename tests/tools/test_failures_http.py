@@ -82,10 +82,10 @@ def resetting() -> Iterator[str]:
 
 @contextmanager
 def closed() -> Iterator[str]:
-    """A place where nobody listens."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        port = listening.getsockname()[1]
-    yield f"http://127.0.0.1:{port}/?token={SECRET}"
+    """A place where nobody listens, nor begins to."""
+    with socket.socket() as ours:
+        ours.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{ours.getsockname()[1]}/?token={SECRET}"
 
 
 def by_httpx(url: str, timeout: float = 10) -> object:

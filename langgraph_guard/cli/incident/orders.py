@@ -25,6 +25,8 @@ class Hanging(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     """Clients that give up are the normal case here, and no news."""
 
+    request_queue_size = 128  # who waits for a place in the queue gives up while connecting, which is another error
+
     def handle_error(self, request: object, client_address: object) -> None:
         pass
 

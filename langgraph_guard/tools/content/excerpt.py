@@ -36,8 +36,11 @@ def boundary(text: str, at: int) -> int:
     if at <= 0 or at >= len(text) or (text[at - 1].isascii() and text[at].isascii() and text[at] != "\n"):
         return min(max(at, 0), len(text))
     start = max(at - AROUND, 0)
-    ends = (start + end for end in _ends(text[start : at + AROUND]))
-    return next((end for end in _last(ends, at) if end > start), at)
+    ends = [start + end for end in _ends(text[start : at + AROUND])]
+    within = [end for end in ends if end <= at]
+    if within:
+        return within[-1]
+    return 0 if start == 0 and ends[0] <= AROUND else at  # the first of all, or one without end
 
 
 def _after(text: str, at: int) -> int:
@@ -47,10 +50,6 @@ def _after(text: str, at: int) -> int:
         return at
     ends = (found + end for end in _ends(text[found : found + 2 * AROUND]))
     return next((end for end in ends if end >= at), at)
-
-
-def _last(ends: Iterator[int], most: int) -> list[int]:
-    return [end for end in ends if end <= most][-1:]
 
 
 def _ends(text: str) -> Iterator[int]:

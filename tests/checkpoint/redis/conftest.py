@@ -12,9 +12,17 @@ import pytest
 from langgraph_guard.checkpoint.redis import RedisSaver
 from langgraph_guard.testing import FaultProxy
 from langgraph_guard.testing.contracts.saver import STORED_TYPES
-from tests.servers.redis import HOST, RedisSentinel, RedisServer, redis_cluster, redis_sentinel, redis_server
+from tests.servers.redis import (
+    HOST,
+    RedisSentinel,
+    RedisServer,
+    redis_cluster,
+    redis_sentinel,
+    redis_server,
+    servers_last_word,
+)
 
-__all__ = ["redis_cluster", "redis_sentinel", "redis_server"]
+__all__ = ["redis_cluster", "redis_sentinel", "redis_server", "servers_last_word"]
 
 Open: TypeAlias = Callable[..., RedisSaver]
 
@@ -28,7 +36,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def watched() -> Iterator[RedisSentinel]:
     """A master, its replica and three Sentinels, for tests that let them live."""
-    with RedisSentinel() as sentinel:
+    with RedisSentinel(down_after=60_000) as sentinel:  # a busy machine must not change them over
         yield sentinel
 
 

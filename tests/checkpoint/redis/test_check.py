@@ -167,6 +167,8 @@ def test_a_cluster_client_on_a_single_server_is_refused(sound: RedisServer) -> N
 
 def test_a_sound_cluster_has_no_errors(redis_cluster: RedisCluster) -> None:
     """Every master was tried: nothing that one lacks hides behind another."""
+    for node in redis_cluster.nodes:
+        node.flush()
     with redis.RedisCluster.from_url(redis_cluster.url) as client:
         report = RedisSaver(client).check()
     assert report.ok, str(report)
@@ -191,10 +193,10 @@ def test_slots_without_a_server_are_counted() -> None:
     assert (found.level, found.says.split(" have ")[0]) == ("error", "100 of 16384 slots")
 
 
-def test_the_master_that_sentinels_name_is_checked(redis_sentinel: RedisSentinel) -> None:
+def test_the_master_that_sentinels_name_is_checked(watched: RedisSentinel) -> None:
     """The usual way to run Redis where a machine may die."""
-    sentinel = redis.Sentinel(redis_sentinel.addresses)
-    report = RedisSaver(sentinel.master_for(redis_sentinel.service)).check()
+    sentinel = redis.Sentinel(watched.addresses)
+    report = RedisSaver(sentinel.master_for(watched.service)).check()
     assert report.ok, str(report)
 
 

@@ -110,7 +110,8 @@ def test_siblings_that_were_finished_are_not_run_again(redis_server: RedisServer
     journal = tmp_path / "journal"
     killed = Worker("parallel", redis_server.url, journal, STUCK="yes")
     with RedisSaver.from_conn_string(redis_server.url) as saver:
-        until(lambda: finished_tasks(saver) == 1 and killed.wrote("began 2"), "a task that is done")
+        began = [f"began {number}" for number in range(worker.WIDTH)]  # in whatever order
+        until(lambda: finished_tasks(saver) == 1 and all(map(killed.wrote, began)), "a task that is done")
         killed.kill()
         result = Worker("parallel", redis_server.url, journal).result()
     assert result == {"items": ["input", 0, 1, 2], "last": "joined 4"}

@@ -20,7 +20,7 @@ from langgraph_guard.errors import CorruptCheckpoint, StoreError, StoreRefused, 
 from langgraph_guard.testing import FaultProxy
 from langgraph_guard.testing.contracts.saver.harness import Author, Both, at, task
 from tests.checkpoint.redis.conftest import Open
-from tests.servers.redis import HOST, RedisServer, until
+from tests.servers.redis import HOST, SLOW_TO_LOAD, RedisServer, until
 
 BIG = "b" * 5_000
 LONG = "l" * 20_000
@@ -203,10 +203,11 @@ def test_a_write_that_gives_up_leaves_the_old_state_or_the_new(
 ) -> None:
     """The deadline ends before the network heals. The same call later completes it."""
     author = prepared(open_saver())
-    saver = distant(deadline=0.06)
+    saver = distant()
     saver.get_tuple(at())
     before = state(open_saver())
     proxy.blackhole()
+    saver._store.link._deadline = 0.06
     with pytest.raises(StoreUnavailable):
         OPERATIONS[operation](saver, author)
     assert state(open_saver()) == before
@@ -273,9 +274,9 @@ def refused(server: RedisServer, saver: RedisSaver, author: Author, operation: s
 
 @pytest.fixture
 def own(own_server: RedisServer) -> Iterator[tuple[RedisServer, RedisSaver, Author]]:
-    """The server, a saver with a short deadline, and a thread."""
+    """The server, a saver, and a thread."""
     own_server.flush()
-    with RedisSaver.from_conn_string(own_server.url, deadline=0.3) as saver:
+    with RedisSaver.from_conn_string(own_server.url) as saver:
         author = prepared(saver)
         yield own_server, saver, author
 
@@ -354,10 +355,12 @@ def test_a_full_server_prolongs_what_is_read(own: Own) -> None:
     assert expiries[-1] > max(expiries[:-1])
 
 
+@pytest.mark.usefixtures("servers_last_word")
 @pytest.mark.parametrize("operation", WRITES)
 def test_a_read_only_replica_refuses(own: Own, operation: str) -> None:
     """A fail-over that nobody told us about; it may be over soon, so it is asked again until the deadline."""
     server, saver, author = own
+    saver._store.link._deadline = 1.0
     server.tell("REPLICAOF", HOST, 1)
     try:
         error = refused(server, saver, author, operation)
@@ -389,7 +392,7 @@ def test_a_server_that_cannot_save_refuses(own: Own, operation: str) -> None:
 def test_a_user_without_our_keys_is_refused(own: Own, operation: str) -> None:
     """Nothing is touched, not even on the way to the refusal."""
     server, _, author = own
-    with RedisSaver.from_conn_string(f"redis://elsewhere:secret@{HOST}:{server.port}", deadline=0.3) as saver:
+    with RedisSaver.from_conn_string(f"redis://elsewhere:secret@{HOST}:{server.port}") as saver:
         assert "permission" in refused(server, saver, author, operation).reason
 
 
@@ -399,7 +402,7 @@ def test_a_user_who_lacks_one_command_changes_nothing_that_is_read(own: Own, ope
     """A script that is stopped half way has not made a checkpoint or a write."""
     server, keeper, author = own
     before = state(keeper)
-    with RedisSaver.from_conn_string(f"redis://no_{lacking}:secret@{HOST}:{server.port}", deadline=0.3) as saver:
+    with RedisSaver.from_conn_string(f"redis://no_{lacking}:secret@{HOST}:{server.port}") as saver:
         try:
             OPERATIONS[operation](saver, author)
         except StoreRefused:
@@ -413,7 +416,7 @@ def test_a_user_who_lacks_one_command_changes_nothing_that_is_read(own: Own, ope
 def test_a_permission_that_a_script_lacks_is_named(own: Own) -> None:
     """One reason, wherever the server notices it."""
     server, _, author = own
-    with RedisSaver.from_conn_string(f"redis://no_zadd:secret@{HOST}:{server.port}", deadline=0.3) as saver:
+    with RedisSaver.from_conn_string(f"redis://no_zadd:secret@{HOST}:{server.port}") as saver:
         assert "permission" in refused_by(saver, author).reason
 
 
@@ -512,16 +515,12 @@ def test_what_was_acknowledged_outlives_the_server(own: Own) -> None:
 def test_a_server_that_is_loading_is_waited_for() -> None:
     """As long as the deadline allows; then it is an error of ours."""
     with (
-        RedisServer(key_load_delay=20_000) as server,
+        RedisServer(**SLOW_TO_LOAD) as server,
         RedisSaver.from_conn_string(server.url, deadline=60.0) as saver,
         RedisSaver.from_conn_string(server.url, deadline=0.05) as hasty,
     ):
         author = prepared(saver)
-        with server.client() as client:
-            client.mset({str(number): os.urandom(100_000) for number in range(60)})
-            client.save()
-        server.restart()
-        assert server.greeting().startswith(b"-LOADING")
+        server.reload()
         for operation in ("put", "get_tuple"):
             with pytest.raises(StoreUnavailable) as caught:
                 OPERATIONS[operation](hasty, author)
