@@ -66,8 +66,9 @@ class _Record(GuardRuntimeError):
 class BudgetExceeded(_Record):
     """A limit would be passed; the call was not made and nothing was written.
 
-    Amounts are integers in the limit's unit (micro-USD for `usd`, milliseconds for `seconds`); `aside` is the part of
-    the limit that is kept for the closing answer; `retry_after` is seconds, `None` when waiting does not help.
+    Amounts are integers in the limit's unit (micro-USD for `usd`, milliseconds for `seconds`); `limit` has in it what
+    somebody gave beyond it, `aside` is the part that is kept for the closing answer; `retry_after` is seconds, `None`
+    when waiting does not help. `frozen`: somebody has stopped all spending here, limit or not (`limit` is 0 then).
     """
 
     unit: str
@@ -81,8 +82,11 @@ class BudgetExceeded(_Record):
     aside: int = 0
     turn: str = ""
     turn_seq: int = 0
+    frozen: bool = False
 
     def __str__(self) -> str:
+        if self.frozen:
+            return f"spending per {self.scope} is frozen: no call is made until somebody thaws it"
         period = "" if not self.window else " today" if self.window == "day" else f" this {self.window}"
         kept = f", {show(self.unit, self.aside)} kept for the closing answer" if self.aside else ""
         again = "" if self.retry_after is None else f"; room again in {self.retry_after:.0f} s"

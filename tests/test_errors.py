@@ -15,6 +15,7 @@ from langgraph.types import RetryPolicy
 
 from langgraph_guard import errors
 from langgraph_guard.errors import (
+    ActionRefused,
     BlockedType,
     BudgetExceeded,
     BudgetUnavailable,
@@ -28,7 +29,9 @@ from langgraph_guard.errors import (
     InvalidAmount,
     PriceUnknown,
     ReservationConflict,
+    StaleCheckpoint,
     StoreError,
+    StoreRateLimited,
     StoreRefused,
     StoreUnavailable,
     show,
@@ -51,6 +54,10 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
     "exceeded in time": (
         BudgetExceeded("seconds", "turn", 120_000, 120_500, 0, 0),
         "120.5 seconds of 120 seconds spent per turn (0 seconds held), 0 seconds more asked for",
+    ),
+    "frozen": (
+        BudgetExceeded("usd", "session", 0, 4_930_000, 20_000, 100_000, frozen=True),
+        "spending per session is frozen: no call is made until somebody thaws it",
     ),
     "price unknown": (
         PriceUnknown("my-model", "azure"),
@@ -76,6 +83,10 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
         "reservation 7f3a is settled; it cannot be released",
     ),
     "unavailable": (BudgetUnavailable("redis", 2.0), "the budget ledger (redis) did not answer within 2.0 s"),
+    "action refused": (
+        ActionRefused("pay", "args.amount", "is not a finite number, which has no one text"),
+        "a call of 'pay' cannot be approved: its args.amount is not a finite number, which has no one text",
+    ),
     "circuit open": (
         CircuitOpen("search", "open", 27.2),
         "the circuit of 'search' is open: no call is made for another 28 s",
@@ -92,6 +103,25 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
     "store refused": (
         StoreRefused("redis", "put", "it is out of memory"),
         "redis refused put: it is out of memory",
+    ),
+    "store rate limited": (
+        StoreRateLimited("cloudflare kv", "put", "1,200 requests in 5 minutes", 12.0, 299.5),
+        "cloudflare kv limits put: 1,200 requests in 5 minutes (waited 12.0 s; room again in 300 s)",
+    ),
+    "store rate limited for nobody knows how long": (
+        StoreRateLimited("cloudflare kv", "put", "the day is used up"),
+        "cloudflare kv limits put: the day is used up (waited 0.0 s)",
+    ),
+    "stale": (
+        StaleCheckpoint("cloudflare kv", "a key is listed and its value is not there", 10.0, 119.2),
+        (
+            "cloudflare kv does not show the latest state yet: a key is listed and its value is not there"
+            " (waited 10.0 s); try again in 120 s"
+        ),
+    ),
+    "stale for nobody knows how long": (
+        StaleCheckpoint("cloudflare kv", "more is known"),
+        "cloudflare kv does not show the latest state yet: more is known (waited 0.0 s)",
     ),
     "corrupt": (
         CorruptCheckpoint("channel messages", "the record belongs to another thread"),
@@ -183,6 +213,7 @@ def test_the_figures_are_fields() -> None:
         "aside": 250_000,
         "turn": "turn-1",
         "turn_seq": 3,
+        "frozen": False,
     }
     assert EXCEEDED.args == tuple(asdict(EXCEEDED).values())
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Protocol, runtime_checkable
 
+from langgraph_guard.policies.approval.desk import DeskCommand, DeskReply
 from langgraph_guard.policies.breaker import commands as breaking
 from langgraph_guard.policies.ledger import Command, Reply
+from langgraph_guard.policies.outbox import OutboxCommand, OutboxReply
 
 
 @runtime_checkable
@@ -18,6 +22,17 @@ class Clock(Protocol):
     def now(self) -> float: ...
     def sleep(self, seconds: float) -> None: ...
     async def asleep(self, seconds: float) -> None: ...
+
+
+@runtime_checkable
+class WakingClock(Clock, Protocol):
+    """A clock on which a sleeper can be woken. On any other, whoever waits for room sleeps to the end.
+
+    Both return whether somebody put something into `woken`, or set it, before `seconds` had passed.
+    """
+
+    def sleep_until(self, woken: SimpleQueue[None], seconds: float) -> bool: ...
+    async def asleep_until(self, woken: asyncio.Event, seconds: float) -> bool: ...
 
 
 class SystemClock:
@@ -31,6 +46,18 @@ class SystemClock:
 
     async def asleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def sleep_until(self, woken: SimpleQueue[None], seconds: float) -> bool:
+        with suppress(Empty):
+            woken.get(timeout=seconds)
+            return True
+        return False
+
+    async def asleep_until(self, woken: asyncio.Event, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await woken.wait()
+        return False
 
 
 @runtime_checkable
@@ -78,3 +105,41 @@ class Backend(Protocol):
     def ledger(self) -> BudgetLedger: ...
     @property
     def breakers(self) -> BreakerRegistry: ...
+
+
+@runtime_checkable
+class ApprovalDesk(Protocol):
+    """Requests that people decide, and the record of it. `policies/approval/desk.py` has the commands and their rules.
+
+    Each command is atomic and idempotent. Raises `StoreError` when there is no answer; nothing runs then.
+    """
+
+    @property
+    def instant(self) -> bool: ...
+
+    def execute(self, commands: Sequence[DeskCommand]) -> list[DeskReply]: ...
+    async def aexecute(self, commands: Sequence[DeskCommand]) -> list[DeskReply]: ...
+
+
+@runtime_checkable
+class Outbox(Protocol):
+    """Executions that happen at most once. `policies/outbox.py` has the commands and their rules.
+
+    Each command is atomic and idempotent. Raises `StoreError` when there is no answer; nothing runs then.
+    """
+
+    @property
+    def instant(self) -> bool: ...
+
+    def execute(self, commands: Sequence[OutboxCommand]) -> list[OutboxReply]: ...
+    async def aexecute(self, commands: Sequence[OutboxCommand]) -> list[OutboxReply]: ...
+
+
+@runtime_checkable
+class ApprovalBackend(Backend, Protocol):
+    """A backend that also has a desk and an outbox, on one chain of deeds."""
+
+    @property
+    def desk(self) -> ApprovalDesk: ...
+    @property
+    def outbox(self) -> Outbox: ...

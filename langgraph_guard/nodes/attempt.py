@@ -169,11 +169,15 @@ class Attempt:
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise TimeoutError  # the client's own time-out is for each chunk: a stream that drips would go on for ever
         with self.holding():
-            return next(chunks, None)
+            chunk = next(chunks, None)
+        run(self.meter.keep(self.held), self.meter.backend.ledger.execute)
+        return chunk
 
     async def anext(self, chunks: AsyncIterator[Any]) -> Any:
         with self.holding():
-            return await self.in_time(anext(chunks, None))
+            chunk = await self.in_time(anext(chunks, None))
+        await arun(self.meter.keep(self.held), self.meter.backend.ledger.aexecute)
+        return chunk
 
     async def in_time(self, work: Awaitable[Any]) -> Any:
         """The result of `work`, or `TimeoutError` when the seconds that are left run out first."""

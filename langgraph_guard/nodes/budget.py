@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from langchain_core.language_models import BaseChatModel
@@ -30,7 +30,7 @@ from langgraph_guard.nodes.track import Tracker
 from langgraph_guard.nodes.turn import counters, passed
 from langgraph_guard.policies.budget import Budget, Limit, Standing, standing, tightest, used_up
 from langgraph_guard.policies.calls import MIN_OUTPUT, named_account
-from langgraph_guard.policies.ledger import Balance, Read
+from langgraph_guard.policies.ledger import Account, Balance, Read
 from langgraph_guard.policies.turns import must_land
 from langgraph_guard.prices import Price, PriceBook, ToolPrice, price_book
 from langgraph_guard.prices.tools import tool_prices as checked_tool_prices
@@ -176,9 +176,13 @@ class BudgetCheckNode(Guard):
         who = meter.who(config, run)
         limits = tuple(limit for limit in self.budget.limits if limit.in_ledger)
         counting = counters(who)
-        balances, used = yield [Read(tuple(named_account(limit, who) for limit in limits)), Read(counting)]
+        local = self.budget.goes_on
+        accounts = tuple(named_account(limit, who) for limit in limits)
+        here = run.turn_ref[0] or None
+        balances, used = yield [Read(accounts, local, here), Read(counting, local, here)]
         standings = self._standings(turn, dict(zip(limits, balances, strict=True)))
-        verdict = self._verdict(standings, run, turn, state)
+        frozen = _frozen((*accounts, *counting), (*balances, *used))
+        verdict = frozen or self._verdict(standings, run, turn, state)
         self._say(verdict)
         update = verdicts.update(state, self.name, verdict, run.turn_ref, meter.now_ms())
         usage = usage_of(counting, used, run.turn_ref)
@@ -230,6 +234,12 @@ class BudgetCheckNode(Guard):
                 spent=facts.get("spent"),
                 reserved=facts.get("reserved"),
             )
+
+
+def _frozen(accounts: Sequence[Account], balances: Sequence[Balance]) -> verdicts.Verdict | None:
+    """What is said when somebody froze one of the owners, whatever room there is."""
+    found = zip(accounts, balances, strict=True)
+    return next((verdicts.frozen(account, balance) for account, balance in found if balance.frozen), None)
 
 
 def _check(budget: object, backend: object, identity: object) -> None:

@@ -146,6 +146,11 @@ class BudgetCallback(BaseCallbackHandler):
             case Made(batch, id):
                 yield from self._tools.end(batch, id, NO_RESULT)
 
+    def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        under_way = self._open.get(run_id)
+        if under_way is not None and isinstance(under_way.call, Held):
+            self._run(self._meter.keep(under_way.call))
+
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         held = self._take(run_id)
         if isinstance(held, Held):
@@ -225,6 +230,10 @@ class TrackedCalls(BaseCallbackHandler):
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         for callback in self.callbacks:
             callback.on_chat_model_start(*args, **kwargs)
+
+    def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
+        for callback in self.callbacks:
+            callback.on_llm_new_token(*args, **kwargs)
 
     def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
         for callback in self.callbacks:

@@ -55,6 +55,8 @@ class Held:
     """The place of the charge that lowered the cap; `None` when the call got all that it asked for."""
     timeout: float | None = None
     asked_at: float = 0.0
+    kept_at: float = 0.0
+    """When its lease began, or was last extended."""
     answered_by: ModelRef | None = None
     priced: bool = False
 

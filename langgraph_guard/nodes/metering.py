@@ -7,6 +7,7 @@ talk to the ledger alone; who makes the call, and how, is the faces' business.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, Final, cast
@@ -31,6 +32,7 @@ from langgraph_guard.policies.ledger import (
     Closed,
     Command,
     Denied,
+    Extend,
     Granted,
     Read,
     Release,
@@ -124,7 +126,8 @@ class Meter:
         seen = peek(config, "guard_turn", "guard_usage", self.messages_key) if state is None else state
         if state is None and run.resuming and "guard_turn" not in seen:
             return  # It carries on a turn that this graph does not keep: the one that is open in the ledger.
-        commands = enter(run, seen, self.who(config, run), self.messages_key, self.now_ms())
+        goes_on = self.budget.goes_on
+        commands = enter(run, seen, self.who(config, run), self.messages_key, self.now_ms(), local=goes_on)
         if commands:
             yield commands
 
@@ -180,6 +183,17 @@ class Meter:
                 price_version=self._price_version(held),
             )
 
+    def keep(self, held: Held) -> LedgerFlow:
+        """Say that the call of `held` goes on, once a third of its lease has passed. A stream does at each part."""
+        now = self.backend.clock.now()
+        if now - held.kept_at < self.budget.lease / 3:
+            return
+        held.kept_at = now  # whatever comes of it: a ledger that is away is not asked at each part
+        try:
+            yield [Extend(held.id, self.budget.lease)]
+        except GuardRuntimeError as error:
+            _log.warning("a reservation may be charged in full before its call ends: %s", error)
+
     def cut(self, held: Held, usage: Usage | None, config: RunnableConfig) -> None:
         """Note that the budget cut an answer short: it ended at a cap that was lowered for want of room."""
         if held.ask is None or held.short is None:
@@ -200,7 +214,7 @@ class Meter:
     def spent(self, config: RunnableConfig, turn: tuple[str, int]) -> LedgerFlow:
         """What the session and the turn have used: the `guard_usage` of a state update."""
         accounts = counters(self.who(config, self.run_of(config)))
-        (balances,) = yield [Read(accounts)]
+        (balances,) = yield [Read(accounts, self.budget.goes_on, turn[0] or None)]
         return usage(accounts, cast(tuple[Balance, ...], balances), turn)
 
     def reserve(self, held: Held, run: Run | None) -> Generator[Sequence[Command], list[Reply], Granted]:
@@ -210,6 +224,7 @@ class Meter:
         reserve = Reserve(held.id, held.ask.charges, self.budget.lease, self.budget.orphans, turn or None)
         granted = yield from self.queue(reserve, held.ask)
         held.granted = granted.amounts
+        held.kept_at = self.backend.clock.now()
         return granted
 
     def queue(self, reserve: Reserve, ask: Ask) -> Generator[Sequence[Command], list[Reply], Granted]:
@@ -221,13 +236,16 @@ class Meter:
                 return reply
             assert isinstance(reply, Denied)
             limit = ask.limit_of(reply.charge)
-            assert limit is not None
-            pause = nap(reply.retry_after, reply.balance.reserved, waited, limit.wait, tries)
+            if limit is None or reply.balance.frozen:
+                raise denial(reply, limit)
+            pause = nap(reply.retry_after, reply.balance.reserved, waited, limit.wait, tries, random.random())
             if pause is None:
                 raise denial(reply, limit)
-            yield [Wait(pause)]
-            emit("budget.waited", guard=self.name, unit=limit.unit, scope=limit.per, window=limit.window, seconds=pause)
-            waited, tries = waited + pause, tries + 1
+            began = self.backend.clock.now()
+            yield [Wait(pause, ask.charges, reserve.turn)]
+            slept = max(0.0, min(pause, self.backend.clock.now() - began))  # shorter when somebody made room
+            emit("budget.waited", guard=self.name, unit=limit.unit, scope=limit.per, window=limit.window, seconds=slept)
+            waited, tries = waited + slept, tries + 1
 
     def _closing(self, batch: Sequence[Command]) -> Generator[Sequence[Command], list[Reply], Closed | None]:
         """Close a reservation. The answer is already there, so a ledger that fails now must not lose it."""

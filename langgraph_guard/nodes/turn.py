@@ -19,10 +19,13 @@ def counters(who: Identity) -> tuple[Account, ...]:
     return tuple(account for unit in LEDGER_UNITS for account in meters(who, unit))
 
 
-def enter(run: Run, state: Any, who: Identity, messages_key: str, now_ms: int) -> tuple[Command, ...]:
+def enter(
+    run: Run, state: Any, who: Identity, messages_key: str, now_ms: int, *, local: bool = False
+) -> tuple[Command, ...]:
     """Fix the turn of `run` at its first visit. Returns the commands that open it in the ledger.
 
     The counters are raised to what the checkpoint knows, because the ledger may have forgotten, or be a new one.
+    `local`: also while the ledger is away.
     """
     stored = read(state, "guard_turn") or {}
     by = opener(messages_of(state, messages_key), fallback=None if run.resuming else run.id)
@@ -32,8 +35,8 @@ def enter(run: Run, state: Any, who: Identity, messages_key: str, now_ms: int) -
     run.zero_ms -= run.turn["active_ms"]
     if not who.session:
         return ()
-    opened = OpenTurn(who.tenant, who.session, run.turn["id"], run.turn["seq"])
-    return opened, *_raised(counters(who), read(state, "guard_usage") or {}, run.turn["id"])
+    opened = OpenTurn(who.tenant, who.session, run.turn["id"], run.turn["seq"], local)
+    return opened, *_raised(counters(who), read(state, "guard_usage") or {}, run.turn["id"], local)
 
 
 def passed(run: Run, state: Any, config: RunnableConfig, messages_key: str, now_ms: int) -> dict[str, Any]:
@@ -47,8 +50,9 @@ def passed(run: Run, state: Any, config: RunnableConfig, messages_key: str, now_
     return turns.passed(turn, active_ms=run.active_ms(now_ms), steps=step - zero, newest=newest)
 
 
-def _raised(accounts: tuple[Account, ...], used: Mapping[str, Any], turn: str) -> list[Command]:
+def _raised(accounts: tuple[Account, ...], used: Mapping[str, Any], turn: str, local: bool) -> list[Command]:
     session = used.get("session", {})
     this_turn = used.get("turn", {}) if used.get("turn_id") == turn else {}
     totals = [(this_turn if account.window == TURN else session).get(account.unit) for account in accounts]
-    return [EnsureAtLeast(account, total, turn) for account, total in zip(accounts, totals, strict=True) if total]
+    known = zip(accounts, totals, strict=True)
+    return [EnsureAtLeast(account, total, turn, local) for account, total in known if total]

@@ -11,7 +11,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langgraph_guard.errors import BudgetExceeded
 from langgraph_guard.nodes.guard import Update
 from langgraph_guard.nodes.ids import growing_id
-from langgraph_guard.policies.budget import STATUS, Standing
+from langgraph_guard.policies.budget import FROZEN, STATUS, Standing, scope_of
+from langgraph_guard.policies.ledger import TURN, Account, Balance
 from langgraph_guard.state.views import opener, read
 
 
@@ -26,8 +27,11 @@ class Verdict:
 
 OK: Final = Verdict("ok")
 
-HALTS: Final = frozenset({"exceeded", "halt", "open"})
+HALTS: Final = frozenset({"exceeded", "halt", "open", "expired"})
 """The words of decisions that may end a run."""
+
+APPROVAL_EXPIRED: Final = "approval_expired"
+"""The reason of a halt because nobody decided in time."""
 
 CIRCUIT_OPEN: Final = "circuit_open"
 """The reason of a halt because every tool that was asked for is left alone."""
@@ -42,11 +46,11 @@ def of(route: str, standing: Standing) -> Verdict:
             "unit": limit.unit,
             "scope": limit.per,
             "window": limit.window,
-            "limit": limit.amount,
+            "limit": limit.amount + standing.credit,
             "spent": standing.spent,
             "reserved": standing.reserved,
             "requested": 0,
-            "aside": limit.amount - standing.ceiling,
+            "aside": limit.amount + standing.credit - standing.ceiling,
             "retry_after": None,
         },
     )
@@ -54,7 +58,18 @@ def of(route: str, standing: Standing) -> Verdict:
 
 def denied(error: BudgetExceeded) -> Verdict:
     names = ("unit", "scope", "window", "limit", "spent", "reserved", "requested", "aside", "retry_after")
-    return Verdict("exceeded", STATUS[error.unit], {name: getattr(error, name) for name in names})
+    facts = {name: getattr(error, name) for name in names}
+    if error.frozen:
+        return Verdict("exceeded", FROZEN, {**facts, "frozen": True})
+    return Verdict("exceeded", STATUS[error.unit], facts)
+
+
+def frozen(account: Account, balance: Balance) -> Verdict:
+    """Somebody has stopped all spending of the account's owner."""
+    window = None if account.window == TURN else account.window
+    facts = {"unit": account.unit, "scope": scope_of(account), "window": window, "limit": 0}
+    figures = {"spent": balance.spent, "reserved": balance.reserved, "requested": 0, "aside": 0, "retry_after": None}
+    return Verdict("exceeded", FROZEN, {**facts, **figures, "frozen": True})
 
 
 def landing(turn: Mapping[str, Any], remaining: int) -> Verdict:

@@ -18,7 +18,7 @@ from langgraph_guard.policies.ledger import MAX_AMOUNT, RUN, TURN, Account, Bala
 from langgraph_guard.policies.windows import WINDOWS, Window
 
 Unit = Literal["usd", "tokens", "model_calls", "tool_calls", "steps", "seconds"]
-Status = Literal["limit_cost", "limit_tokens", "limit_calls", "limit_steps", "limit_time"]
+Status = Literal["limit_cost", "limit_tokens", "limit_calls", "limit_steps", "limit_time", "frozen"]
 
 STATUS: Final[Mapping[str, Status]] = {
     "usd": "limit_cost",
@@ -29,6 +29,9 @@ STATUS: Final[Mapping[str, Status]] = {
     "seconds": "limit_time",
 }
 """Each unit and the machine-readable reason of a run that it ended."""
+
+FROZEN: Final[Status] = "frozen"
+"""The reason of a run that somebody stopped by freezing an account of its."""
 
 LEDGER_UNITS: Final = ("usd", "tokens", "model_calls", "tool_calls")
 """Units that a ledger counts. Steps and seconds belong to a turn and travel in the graph's state."""
@@ -45,6 +48,21 @@ _UNITS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 """What can be limited per call and per turn; every other scope takes `LEDGER_UNITS`."""
 
 
+class AllowLocal(NamedTuple):
+    """Made by `allow_local`."""
+
+    cap: float | Decimal
+
+
+def allow_local(cap: float | Decimal) -> AllowLocal:
+    """While the ledger is away, each process may spend up to `cap` on each account, in the limit's unit, by itself.
+
+    So N processes spend N × `cap` beyond the limit at the most, per account and outage (over a window: per period of
+    it). It is charged when the ledger is back. A process that dies before takes what it spent with it.
+    """
+    return AllowLocal(cap)
+
+
 @dataclass(frozen=True, init=False)
 class Limit:
     """At most `amount` of `unit` for each `per`, over each `window` of UTC time or, without one, for good.
@@ -52,6 +70,8 @@ class Limit:
     `per`: `call`, `turn` (from one human message to the next), `session` (a thread), `user`, `tenant`, `global`
     (everyone who shares the backend), or a scope of your own that `Budget(scopes=…)` names.
     `wait`: seconds for which a call may queue for room instead of being refused: a rate limiter.
+    `on_unavailable`: what to do while the ledger that processes share does not answer: refuse, or `allow_local(cap)`.
+    `local` is that cap as it is counted, `None` without one.
     Raises `ConfigError` naming the field.
     """
 
@@ -60,9 +80,17 @@ class Limit:
     per: str
     window: Window | None
     wait: float
+    local: int | None
 
     def __init__(
-        self, unit: Unit, amount: float | Decimal, *, per: str, window: Window | None = None, wait: float = 0.0
+        self,
+        unit: Unit,
+        amount: float | Decimal,
+        *,
+        per: str,
+        window: Window | None = None,
+        wait: float = 0.0,
+        on_unavailable: Literal["deny"] | AllowLocal = "deny",
     ) -> None:
         _one_of("unit", unit, tuple(STATUS))
         _one_of("window", window, (None, *WINDOWS))
@@ -78,8 +106,12 @@ class Limit:
             "per": per,
             "window": window,
             "wait": _seconds("wait", wait),
+            "local": _cap(unit, on_unavailable),
         }.items():
             object.__setattr__(self, name, value)
+        if self.local is not None and (not self.in_ledger or self.local > self.amount):
+            problem = "is more than the limit" if self.in_ledger else f"{unit} per {per} need no ledger"
+            raise ConfigError("on_unavailable", f"allow_local(…): {problem}")
 
     @property
     def key(self) -> tuple[str, str, str | None]:
@@ -97,7 +129,9 @@ class Budget:
     `warn_at`: the share of a limit at which the verdict becomes `warn`. `landing_reserve`: USD kept aside of every usd
     limit for the closing answer; `None` keeps 5 % of every limit of money and tokens, and one model call, as soon as a
     landing model exists. `scopes`: names of your own for `per`. `lease`: seconds after which a reservation whose worker
-    died is closed; `orphans` says how, `charge` being the safe side.
+    died is closed; `orphans` says how, `charge` being the safe side. It must be longer than a call can take, so longer
+    than the model's timeout and than a tool that is priced by the unit; a stream may take as long as it likes while a
+    part of it comes within two thirds of the lease. What outlives its lease is charged in full until it is settled.
     """
 
     limits: tuple[Limit, ...]
@@ -144,6 +178,11 @@ class Budget:
             found = tuple(limit for limit in self.limits if unit in (None, limit.unit) and per in (None, limit.per))
             self._found[unit, per] = found
         return self._found[unit, per]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a limit allows anything while the ledger is away. What is only counted goes on with it."""
+        return any(limit.local is not None for limit in self.limits)
 
     def ceiling(self, limit: Limit, *, aside: bool) -> int:
         """What ordinary calls may use of `limit` when some is kept `aside` for the landing."""
@@ -227,16 +266,22 @@ def _turn_account(who: Identity, unit: str) -> Account | None:
     return Account(who.tenant, RUN, who.run, unit) if who.run else None
 
 
+def scope_of(account: Account) -> str:
+    """What a limit on `account` is called by: its `per`."""
+    return "turn" if account.window == TURN or account.scope == RUN else account.scope
+
+
 # Verdicts
 
 
 class Standing(NamedTuple):
-    """How one limit stands: the figures that a verdict is made of."""
+    """How one limit stands: the figures that a verdict is made of. `ceiling` has the `credit` in it."""
 
     limit: Limit
     ceiling: int
     spent: int
     reserved: int = 0
+    credit: int = 0
 
     @property
     def share(self) -> float:
@@ -244,7 +289,8 @@ class Standing(NamedTuple):
 
 
 def standing(budget: Budget, limit: Limit, balance: Balance, *, aside: bool) -> Standing:
-    return Standing(limit, budget.ceiling(limit, aside=aside), balance.spent, balance.reserved)
+    ceiling = budget.ceiling(limit, aside=aside) + balance.credit
+    return Standing(limit, ceiling, balance.spent, balance.reserved, balance.credit)
 
 
 def used_up(standings: Iterable[Standing]) -> Standing | None:
@@ -265,20 +311,23 @@ def tightest(standings: Iterable[Standing], warn_at: float) -> Standing | None:
 
 # Waiting
 
-LONGEST_NAP: Final = 0.1
+LONGEST_NAP: Final = 1.0
 
 
-def nap(retry_after: float | None, held: int, waited: float, wait: float, tries: int) -> float | None:
+def nap(
+    retry_after: float | None, held: int, waited: float, wait: float, tries: int, chance: float = 0.0
+) -> float | None:
     """Seconds to wait before asking again, or `None` when waiting cannot help in time.
 
-    Room comes when the window ends, or earlier when calls that are under way settle for less than they hold; only then
-    is it worth asking in between, ever more rarely.
+    Room comes when the window ends, or earlier when calls that are under way settle for less than they hold. Those of
+    this process wake whoever waits; for the others it is worth asking in between, ever more rarely. `chance`, from 0 to
+    1, lets a crowd that was refused together ask one by one.
     """
     left = wait - waited
     if left <= 0 or (not held and (retry_after is None or retry_after > left)):
         return None
     ends = left if retry_after is None else min(retry_after, left)
-    return min(ends, LONGEST_NAP, 0.01 * 2 ** min(tries, 10)) if held else ends
+    return min(ends, LONGEST_NAP, 0.01 * 2 ** min(tries, 10)) * (1 - chance / 2) if held else ends
 
 
 # Checks
@@ -314,6 +363,13 @@ def _one_of(field: str, value: object, known: Sequence[str | None], hint: str = 
         close = get_close_matches(value or "", names, n=1)
         meant = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(field, f"unknown; one of {', '.join(names)}{meant}{hint}")
+
+
+def _cap(unit: str, said: object) -> int | None:
+    if isinstance(said, AllowLocal):
+        return whole(unit, said.cap, "on_unavailable")
+    _one_of("on_unavailable", said, ("deny",), ", or allow_local(cap)")
+    return None
 
 
 def _seconds(field: str, value: object) -> float:

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from langgraph_guard.errors import BudgetExceeded, IdentityMissing
-from langgraph_guard.policies.budget import Budget, Identity, Limit, account, meters
-from langgraph_guard.policies.ledger import Account, Charge, Denied, Granted
+from langgraph_guard.policies.budget import Budget, Identity, Limit, account, meters, scope_of
+from langgraph_guard.policies.ledger import MAX_AMOUNT, Account, Charge, Denied, Granted
 
 DEFAULT_MAX_OUTPUT: Final = 4_096
 """Output tokens to assume, and to send as the cap, for a model that says nothing of its own."""
@@ -85,10 +85,11 @@ def plan(budget: Budget, who: Identity, call: Call, cost: Cost | None, *, aside:
     most = {unit: call.amount(unit, call.max_output, cost) for unit in units}
     least = {unit: call.amount(unit, call.min_output, cost) for unit in units}
     wanted = _accounts(budget, who, units)
+    counted = _counted_locally(budget)
     charges = tuple(
-        Charge(on, most[on.unit], budget.ceiling(limit, aside=keep_aside), least[on.unit])
+        Charge(on, most[on.unit], budget.ceiling(limit, aside=keep_aside), least[on.unit], limit.local)
         if limit
-        else Charge(on, most[on.unit])
+        else Charge(on, most[on.unit], local=counted)
         for on, limit in wanted.items()
     )
     return Ask(call, cost, charges, tuple(wanted.values()))
@@ -98,11 +99,19 @@ def plan_tool_calls(budget: Budget, who: Identity, number: int, usd: int = 0, *,
     """What `number` tool calls that cost `usd` micro-USD at most ask of the ledger: room for all, or for none."""
     amounts = {"tool_calls": number, **({"usd": usd} if usd else {})}
     wanted = _accounts(budget, who, tuple(amounts))
+    counted = _counted_locally(budget)
     charges = tuple(
-        Charge(on, amounts[on.unit], budget.ceiling(limit, aside=aside) if limit else None)
+        Charge(on, amounts[on.unit], budget.ceiling(limit, aside=aside), local=limit.local)
+        if limit
+        else Charge(on, amounts[on.unit], local=counted)
         for on, limit in wanted.items()
     )
     return Ask(Call(0, 0, 0), None, charges, tuple(wanted.values()))
+
+
+def _counted_locally(budget: Budget) -> int | None:
+    """Accounts without a limit are in nobody's way: they go on where some limit does."""
+    return MAX_AMOUNT if budget.goes_on else None
 
 
 @lru_cache(maxsize=4_096)
@@ -125,21 +134,26 @@ def named_account(limit: Limit, who: Identity) -> Account:
     return found
 
 
-def denial(denied: Denied, limit: Limit) -> BudgetExceeded:
-    """The ledger's refusal as an error that names the limit as its owner wrote it."""
-    balance = denied.balance
+def denial(denied: Denied, limit: Limit | None) -> BudgetExceeded:
+    """The ledger's refusal as an error that names the limit as its owner wrote it, with what was given beyond it.
+
+    Where nothing is limited, the account is frozen.
+    """
+    charge, balance = denied.charge, denied.balance
+    most = limit.amount if limit else 0
     return BudgetExceeded(
-        unit=limit.unit,
-        scope=limit.per,
-        limit=limit.amount,
+        unit=charge.account.unit,
+        scope=scope_of(charge.account),
+        limit=most + balance.credit if limit else 0,
         spent=balance.spent,
         reserved=balance.reserved,
-        requested=denied.charge.amount if denied.charge.at_least is None else denied.charge.at_least,
-        window=limit.window,
+        requested=charge.amount if charge.at_least is None else charge.at_least,
+        window=limit.window if limit else None,
         retry_after=denied.retry_after,
-        aside=limit.amount - (limit.amount if denied.charge.limit is None else denied.charge.limit),
+        aside=0 if charge.limit is None else most - charge.limit,
         turn=denied.turn,
         turn_seq=denied.turn_seq,
+        frozen=balance.frozen,
     )
 
 

@@ -27,6 +27,8 @@ def reason_of(halt: Mapping[str, Any]) -> str:
         why = halt.get("detail") or f"{halt.get('guard', 'a guard')} said {halt.get('route', 'stop')}"
         return f"{halt.get('reason') or 'stopped'}: {why}"
     whose = "by everybody" if scope == "global" else f"per {scope}"
+    if halt.get("frozen"):
+        return f"{halt['reason']}: spending {whose} was stopped by hand"
     period = f" {_now(window)}" if window else ""
     figures = f"{show(unit, halt['spent'])} of {show(unit, halt['limit'])} used {whose}{period}"
     kept = f", {show(unit, halt['aside'])} kept for this answer" if halt.get("aside") else ""
@@ -40,6 +42,8 @@ def how_to_continue(halt: Mapping[str, Any]) -> str:
     if halt.get("reason") == "circuit_open":
         later = halt.get("retry_after")
         return "Ask for it to be switched on again." if later is None else f"Try again in {_span(later)}."
+    if halt.get("frozen"):
+        return "Ask for it to be allowed again."
     if halt.get("reason") == "loop":
         return "Send another message: say what to try instead, or give what is missing."
     if window is None:

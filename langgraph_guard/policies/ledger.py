@@ -126,22 +126,27 @@ class EnsureAtLeast:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Balances of accounts, in order. `local`: while the ledger is away, what this process knows by itself."""
+    """Balances of accounts, in order. `local`: while the ledger is away, what this process knows by itself.
+
+    `turn`: the one that `TURN` accounts are read of; without it, the session's open turn.
+    """
 
     accounts: tuple[Account, ...]
     local: bool = False
+    turn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Let time pass until there may be room, `seconds` at the most.
 
-    `charges`: what the caller waits to reserve. A settlement that frees room on one of these accounts, in the same
-    process, ends the wait.
+    `charges`: what the caller waits to reserve, in `turn` as in `Reserve`. Whatever frees room for them in the same
+    process ends the wait, and so does room that is there already.
     """
 
     seconds: float
     charges: tuple[Charge, ...] = ()
+    turn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +307,7 @@ class Deed(NamedTuple):
     """What somebody did by hand: `at` in seconds since 1970, `unit` and `window` where it concerned one account."""
 
     at: float
-    action: Literal["adjust", "freeze", "thaw"]
+    action: Literal["adjust", "freeze", "thaw", "reopen"]
     owner: Owner
     by: str
     reason: str

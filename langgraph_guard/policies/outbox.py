@@ -145,7 +145,7 @@ def effect_key(key: EffectKey) -> tuple[str, EffectKey]:
     return ("effect", key)
 
 
-def claim(rows: Rows, command: Claim, now: float) -> tuple[Claimed | Execution, Writes]:
+def claim(rows: Rows, command: Claim, now: float) -> tuple[Claimed | Execution | Unapproved, Writes]:
     known = _as_of(rows(effect_key(command.key)), now)
     if known is None or known.state == "failed":
         if (unapproved := _unapproved(rows, command, now)) is not None:

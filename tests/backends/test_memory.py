@@ -15,8 +15,8 @@ from typing import Any, Final
 import pytest
 
 from langgraph_guard.backends import Backend, MemoryBackend
-from langgraph_guard.backends.memory.ledger import RETENTION
 from langgraph_guard.errors import ConfigError, ReservationConflict
+from langgraph_guard.policies.bookkeeping import RETENTION
 from langgraph_guard.policies.ledger import RUN, Account, Charge, Denied, Granted
 from langgraph_guard.testing import FakeClock
 from langgraph_guard.testing.contracts import LedgerContract
@@ -183,7 +183,10 @@ def _leaves_a_lock(frame: FrameType) -> bool:
 def _ours(frame: FrameType) -> bool:
     # A generator that is being thrown away starts too; what is raised in it then is raised to nobody.
     name, generator = frame.f_globals["__name__"], frame.f_code.co_flags & inspect.CO_GENERATOR
-    return not generator and name in ("langgraph_guard.backends.memory.ledger", "langgraph_guard.policies.bookkeeping")
+    return not generator and name.startswith(OURS)
+
+
+OURS: Final = ("langgraph_guard.backends.memory.ledger", "langgraph_guard.policies.bookkeeping")
 
 
 def _held(till: Till) -> None:

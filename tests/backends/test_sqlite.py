@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from langgraph_guard.backends import Backend, MemoryBackend
 from langgraph_guard.backends.sqlite import SqliteBackend
-from langgraph_guard.backends.sqlite.ledger import PAGE, RETENTION
+from langgraph_guard.backends.sqlite.books import PAGE
 from langgraph_guard.errors import BudgetUnavailable, GuardError, ReservationConflict
+from langgraph_guard.policies.bookkeeping import RETENTION
 from langgraph_guard.policies.ledger import (
     RUN,
     Account,
@@ -255,7 +256,7 @@ def test_what_the_garbage_collector_reserves_in_the_middle_is_refused(path: Path
     assert Till(ledger.execute).balance(USER) == (0, 5)
 
 
-OURS: Final = ("ledger", "file", "schema", "rows")
+OURS: Final = ("ledger", "books", "file", "schema", "rows")
 
 
 @contextmanager

@@ -27,15 +27,21 @@ from langgraph_guard.policies.ledger import (
     RUN,
     TURN,
     Account,
+    Adjust,
+    Balance,
     Charge,
     Closed,
+    Freeze,
     Granted,
     OpenTurn,
+    Owner,
     Read,
     Release,
     Reserve,
     Settle,
+    owner_of,
 )
+from langgraph_guard.policies.ledger import Audit as Audit_
 from langgraph_guard.testing import FakeClock
 
 SESSION: Final = Account("acme", "session", "s1", "usd", TURN)
@@ -59,6 +65,13 @@ CREATE INDEX circuits_wrote ON circuits (wrote) WHERE wrote IS NOT NULL;
 CREATE INDEX circuits_until ON circuits (until) WHERE until IS NOT NULL;
 CREATE TABLE audits (circuit TEXT PRIMARY KEY, row TEXT NOT NULL, wrote INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX audits_wrote ON audits (wrote);
+"""
+
+ADDED: Final = """
+CREATE TABLE frozen (owner TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE adjustments (id TEXT PRIMARY KEY, until REAL NOT NULL, row TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE deeds (tenant TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (tenant, number)) \
+WITHOUT ROWID;
 """
 
 ROWS: Final[dict[str, list[tuple[Any, ...]]]] = {
@@ -140,6 +153,67 @@ ROWS: Final[dict[str, list[tuple[Any, ...]]]] = {
 }
 
 
+BY_HAND: Final[dict[str, list[tuple[Any, ...]]]] = {
+    "frozen": [(r'["","global",""]',), (r'["acme","user","42"]',)],
+    "adjustments": [
+        (
+            r'"a"',
+            1_767_229_200.0,
+            r'[["acme","user","zo\u00eb\u0000","usd","day"],-5,20,"",1767229200.0]',
+        ),
+        (
+            r'"b"',
+            1_767_229_200.0,
+            r'[["acme","session","s1","usd","turn"],7,0,"t1",1767229200.0]',
+        ),
+    ],
+    "deeds": [
+        (
+            r'"acme"',
+            1,
+            r'[1767225600.0,"adjust",["acme","user","zo\u00eb\u0000"],"zo\u00eb","an invoice","usd","day",-5,20]',
+        ),
+        (
+            r'"acme"',
+            2,
+            r'[1767225600.0,"adjust",["acme","session","s1"],"ada","","usd","turn",7,0]',
+        ),
+        (
+            r'"acme"',
+            3,
+            r'[1767225600.0,"freeze",["acme","user","42"],"ada","abuse","",null,0,0]',
+        ),
+        (
+            r"null",
+            1,
+            r'[1767225600.0,"freeze",["","global",""],"ada","","",null,0,0]',
+        ),
+    ],
+    "accounts": [
+        (
+            r'["acme","session","s1","usd","turn"]',
+            r'[[7,0,"t1"]]',
+            None,
+        ),
+        (
+            r'["acme","user","zo\u00eb\u0000","usd","day"]',
+            r'[[0,1,"000000020454",20]]',
+            None,
+        ),
+    ],
+    "holds": [
+        (
+            r'"local"',
+            1_767_225_900.0,
+            (
+                r'["held",[[["acme","user","zo\u00eb\u0000","usd","day"],1,100,null,50]],["000000020454"],[1],'
+                r'1767225900.0,"charge",[],""]'
+            ),
+        ),
+    ],
+}
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where the file is."""
@@ -191,14 +265,39 @@ def test_the_tables_are_those_of_version_1(backend: SqliteBackend, path: Path) -
     with closing(sqlite3.connect(path)) as file:
         found = [sql for (sql,) in file.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")]
         header = {name: file.execute(f"PRAGMA {name}").fetchone()[0] for name in HEADER}
-    assert [f"{sql};" for sql in found] == TABLES.strip().splitlines()
+    assert [f"{sql};" for sql in found] == (TABLES + ADDED.strip()).strip().splitlines()
     assert header == HEADER
 
 
 def test_the_rows_are_those_of_version_1(backend: SqliteBackend, path: Path) -> None:
     """Workers of two releases share the file while one replaces the other."""
     write_one_of_each(backend)
-    assert dump(path) == ROWS
+    assert dump(path) == {**ROWS, "frozen": [], "adjustments": [], "deeds": []}
+
+
+def test_what_people_did_has_rows_of_its_own(backend: SqliteBackend, path: Path) -> None:
+    """And what they gave is the last figure of a balance, which stands only where it says something."""
+    backend.ledger.execute(
+        [
+            Adjust("a", USER, "zoë", "an invoice", spent=-5, credit=20),
+            Adjust("b", SESSION, "ada", spent=7, turn="t1"),
+            Freeze(Owner("acme", "user", "42"), "ada", "abuse"),
+            Freeze(Owner("", "global", ""), "ada"),
+            Reserve("local", (Charge(USER, 1, 100, local=50),)),
+        ]
+    )
+    found = dump(path)
+    assert {table: found[table] for table in ("frozen", "adjustments", "deeds", "accounts", "holds")} == BY_HAND
+
+
+def test_a_file_without_the_rows_of_people_gets_them(path: Path) -> None:
+    """The first files of version 1 had no such tables; they are read, and added to."""
+    as_version_1(path)
+    backend = SqliteBackend(path, clock=FakeClock())
+    frozen, audit = backend.ledger.execute([Freeze(owner_of(USER), "ada"), Audit_("acme")])
+    (balances,) = backend.ledger.execute([Read((SESSION, USER))])
+    assert (frozen, [deed.action for deed in audit]) == (None, ["freeze"])  # type: ignore[union-attr]
+    assert balances == (Balance(12, 30, "t1"), Balance(12, 30, "000000020454", frozen=True))
 
 
 def test_a_file_of_version_1_is_read(path: Path) -> None:

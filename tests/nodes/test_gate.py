@@ -30,7 +30,20 @@ from langgraph_guard import (
     Price,
     guard_report,
 )
-from langgraph_guard.policies.ledger import Account, Charge, EnsureAtLeast, Read, Reserve, Settle
+from langgraph_guard.policies.ledger import (
+    TURN,
+    Account,
+    Adjust,
+    Charge,
+    EnsureAtLeast,
+    Freeze,
+    OpenTurn,
+    Owner,
+    Read,
+    Reserve,
+    Settle,
+    Thaw,
+)
 from langgraph_guard.testing import FakeClock, Reply, ScriptedChatModel, says
 from tests.nodes.agents import answers_after, asks, loops, react, thread
 
@@ -507,3 +520,68 @@ def test_a_drawn_graph_shows_where_a_guard_leads() -> None:
         ("tools", "before_model"),
         ("finish", "__end__"),
     }
+
+
+# What people did meanwhile
+
+
+@pytest.mark.parametrize(
+    ("limit", "owner"),
+    [
+        (Limit("usd", 1, per="session"), Owner("", "session", "t")),
+        (Limit("usd", 1, per="user"), Owner("", "session", "t")),
+        (Limit("usd", 1, per="turn"), Owner("", "session", "t")),
+        (Limit("model_calls", 9, per="user", wait=60), Owner("", "user", "42")),
+        (Limit("tool_calls", 9, per="global", window="day"), Owner("", "global", "")),
+    ],
+    ids=["limited", "counted", "turn", "queue", "everyone"],
+)
+def test_a_frozen_owner_ends_the_run_before_the_model(limit: Limit, owner: Owner, saver: Any) -> None:
+    """Somebody said stop: no room is large enough, and no queue long enough."""
+    agent = react([limit], checkpointer=saver)
+    agent.backend.ledger.execute([Freeze(owner, "ada", "abuse")])
+    final = agent.app.invoke(asks(), thread(user="42"))
+    assert agent.model.call_count == 0
+    assert final["messages"][-1].response_metadata["guard"]["status"] == "frozen"
+    assert "was stopped by hand" in guard_report(agent.app, thread(user="42")).reason
+
+
+def test_a_thawed_owner_goes_on_where_it_was(saver: Any) -> None:
+    """The next message is answered as if nothing had been."""
+    agent = react([Limit("usd", 1, per="session")], answers_after(1), checkpointer=saver)
+    owner = Owner("", "session", "t")
+    agent.backend.ledger.execute([Freeze(owner, "ada")])
+    agent.app.invoke(asks(), thread())
+    agent.backend.ledger.execute([Thaw(owner, "ada")])
+    final = agent.app.invoke(asks(), thread())
+    assert final["messages"][-1].text == "It has shipped."
+    assert guard_report(agent.app, thread()).status == "ok"
+
+
+def test_a_session_that_was_given_more_goes_on(saver: Any) -> None:
+    """The gate counts what the meter grants; and the report says of how much it is."""
+    agent = react([Limit("model_calls", 2, per="session")], checkpointer=saver)
+    agent.app.invoke(asks(), thread())
+    session = Account("", "session", "t", "model_calls")
+    agent.backend.ledger.execute([Adjust("more", session, "ada", credit=3)])
+    final = agent.app.invoke(asks("again"), thread())
+    guard = final["messages"][-1].response_metadata["guard"]
+    assert (agent.spent(unit="model_calls"), guard["limit"], guard["spent"]) == (5, 5, 5)
+
+
+def test_two_runs_at_once_on_one_thread_have_a_turn_each() -> None:
+    """The second message opens its turn while the first is still worked on; its calls are not the first one's."""
+    backend = MemoryBackend()
+    budget = BudgetCheckNode(Budget([Limit("model_calls", 3, per="turn")]), backend)
+
+    def another_message(state: PublicHost) -> dict[str, Any]:
+        calls = Account("", "session", "t", "model_calls", TURN)
+        backend.ledger.execute([OpenTurn("", "t", "another", 2), Reserve("r", (Charge(calls, 3),)), Settle("r")])
+        return {}
+
+    graph = StateGraph(PublicHost)
+    graph.add_sequence([("gate", budget), ("meanwhile", another_message), ("gate again", budget)])
+    graph.add_edge(START, "gate")
+    final = graph.compile().invoke(asks(), thread())
+    assert final["guard_verdicts"]["budget"]["route"] == "ok"
+    assert final["guard_usage"]["turn"] == {}

@@ -22,9 +22,11 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
 from langgraph_guard import Budget, BudgetCheckNode, BudgetExceeded, IdentityMissing, Limit, MemoryBackend, PriceUnknown
+from langgraph_guard.backends.memory import MemoryLedger
+from langgraph_guard.errors import BudgetUnavailable
 from langgraph_guard.events import subscribe
 from langgraph_guard.policies.budget import LEDGER_UNITS
-from langgraph_guard.policies.ledger import Account, Balance, Read
+from langgraph_guard.policies.ledger import Account, Balance, Charge, Expire, Extend, Freeze, Owner, Read, Reserve
 from langgraph_guard.testing import FakeClock, Reply, ScriptedChatModel, fails, says
 from tests.nodes.agents import TOOLS, asks, thread
 
@@ -451,6 +453,122 @@ def test_messages_without_ids_are_fine() -> None:
     budget = budget_of()
     budget.model(answering()).invoke([HumanMessage("hi"), AIMessage("yes"), HumanMessage("again")], thread())
     assert spent(budget) == COST
+
+
+# Long calls
+
+
+class Stream:
+    """A long answer, and time that passes while it is read: 25 seconds a part, under a lease of a minute."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.backend = MemoryBackend(clock=self.clock)
+        self.budget = BudgetCheckNode(Budget([Limit("usd", 1, per="session")], lease=60), self.backend)
+        self.model = answering(says("a b c d e f g h", usage=USAGE))
+        self.seen: list[Any] = []
+
+    def goes_on(self) -> None:
+        """Time passes, and another worker closes what is due."""
+        self.clock.advance(25)
+        (expired,) = self.backend.ledger.execute([Expire()])
+        self.seen.append((expired, spent(self.budget), held(self.budget) > 0))
+
+    def was_never_charged_as_an_orphan(self) -> bool:
+        return len(self.seen) * 25 > 3 * 60 and set(self.seen) == {(0, 0, True)}
+
+
+@pytest.mark.parametrize("how", ["stream", "astream"])
+async def test_a_stream_keeps_its_reservation_as_long_as_it_goes_on(how: str) -> None:
+    """Charged in full halfway, it would refuse others for want of room that there is."""
+    stream = Stream()
+    model = stream.budget.model(stream.model)
+    if how == "stream":
+        for _ in model.stream("hi", thread()):
+            stream.goes_on()
+    else:
+        async for _ in model.astream("hi", thread()):
+            stream.goes_on()
+    assert stream.was_never_charged_as_an_orphan()
+    assert (spent(stream.budget), held(stream.budget)) == (COST, 0)
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+async def test_a_stream_that_is_only_watched_keeps_its_reservation_too(how: str) -> None:
+    """A model that nobody wrapped says through its callbacks that it goes on."""
+    stream = Stream()
+
+    def read(question: str) -> None:
+        for _ in stream.model.stream(question):
+            stream.goes_on()
+
+    async def aread(question: str) -> None:
+        async for _ in stream.model.astream(question):
+            stream.goes_on()
+
+    reader, config = RunnableLambda(read, aread), {**thread(), "callbacks": [stream.budget.callback()]}
+    if how == "invoke":
+        reader.invoke("hi", config)
+    else:
+        await reader.ainvoke("hi", config)
+    assert stream.was_never_charged_as_an_orphan()
+    assert (spent(stream.budget), held(stream.budget)) == (COST, 0)
+
+
+def test_a_stream_that_paused_for_longer_than_its_lease_is_settled_all_the_same() -> None:
+    """It is charged in full meanwhile, and what it did cost is known in the end."""
+    stream = Stream()
+    for _ in stream.budget.model(stream.model).stream("hi", thread()):
+        stream.clock.advance(70)
+    assert (spent(stream.budget), held(stream.budget)) == (COST, 0)
+
+
+def test_a_ledger_that_fails_meanwhile_does_not_end_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is on its way; at the worst it is charged in full until it is settled."""
+    stream = Stream()
+    execute = MemoryLedger.execute
+
+    def away(ledger: MemoryLedger, commands: Any) -> Any:
+        if any(isinstance(command, Extend) for command in commands):
+            raise BudgetUnavailable("redis", 2.0)
+        return execute(ledger, commands)
+
+    monkeypatch.setattr(MemoryLedger, "execute", away)
+    parts = 0
+    for _ in stream.budget.model(stream.model).stream("hi", thread()):
+        stream.clock.advance(25)
+        parts += 1
+    assert parts > 7
+    assert (spent(stream.budget), held(stream.budget)) == (COST, 0)
+
+
+# Frozen
+
+
+@pytest.mark.parametrize("owner", [Owner("", "session", "t"), Owner("", "global", "")], ids=["counted", "limited"])
+def test_who_is_frozen_is_refused_at_once(owner: Owner) -> None:
+    """With room, with a limit that queues, and where nothing is limited: no wait helps."""
+    clock = FakeClock()
+    backend = MemoryBackend(clock=clock)
+    budget = budget_of(Limit("model_calls", 9, per="global", window="minute", wait=600), backend=backend)
+    model = answering()
+    everyone = Account("", "global", "", "model_calls", "minute")
+    backend.ledger.execute([Reserve("under way", (Charge(everyone, 1),)), Freeze(owner, "ada")])
+    with pytest.raises(BudgetExceeded, match="is frozen") as refused:
+        budget.model(model).invoke("hi", thread())
+    assert (refused.value.frozen, refused.value.retry_after, refused.value.scope) == (True, None, owner.scope)
+    assert (model.call_count, clock.slept) == (0, [])
+
+
+def test_tools_of_who_is_frozen_are_refused() -> None:
+    """They act on the world, and some of them cost money."""
+    backend = MemoryBackend()
+    budget = budget_of(backend=backend)
+    backend.ledger.execute([Freeze(Owner("", "session", "t"), "ada")])
+    config = {**thread(), "callbacks": [budget.callback()]}
+    with pytest.raises(BudgetExceeded) as refused:
+        RunnableLambda(lambda order: TOOLS[0].invoke({"order_id": order})).invoke("A1", config)
+    assert (refused.value.frozen, refused.value.unit) == (True, "tool_calls")
 
 
 # Waiting

@@ -27,6 +27,7 @@ from langgraph_guard.policies.budget import (
     account,
     meters,
     nap,
+    scope_of,
     standing,
     tightest,
     used_up,
@@ -416,6 +417,22 @@ def test_a_standing_measures_against_the_ceiling() -> None:
     assert used_up([standing(budget, limit, Balance(950_000), aside=False)]) is None
 
 
+def test_what_was_given_is_room_beyond_the_ceiling() -> None:
+    """The gate must let pass what the meter will grant."""
+    limit = Limit("usd", 1, per="session")
+    found = standing(Budget([limit]), limit, Balance(1_000_000, 0, "", 100_000), aside=True)
+    assert (found.ceiling, found.credit) == (1_050_000, 100_000)
+    assert used_up([found]) is None
+
+
+@pytest.mark.parametrize("per", ["turn", "session", "user", "tenant", "global"])
+def test_a_scope_is_called_as_its_limit_calls_it(per: str) -> None:
+    """A turn is counted on an account of its session, or of its run; nobody calls it that."""
+    for session in ("s1", ""):
+        on = account(Limit("usd", 1, per=per), Identity("acme", "run-1", {"session": session, "user": "42"}))
+        assert on is None or scope_of(on) == per
+
+
 # Waiting
 
 
@@ -447,6 +464,12 @@ def test_while_calls_are_under_way_a_queue_asks_ever_more_rarely() -> None:
     assert naps[-1] == LONGEST_NAP
 
 
+def test_a_crowd_that_was_refused_together_asks_one_by_one() -> None:
+    """Each draws its own chance; nobody waits longer for it, and nobody less than half as long."""
+    naps = [nap(None, 5, 0.0, 60.0, 9, chance) for chance in (0.0, 0.5, 1.0)]
+    assert naps == [1.0, 0.75, 0.5]
+
+
 def test_a_queue_stops_when_its_time_is_over() -> None:
     """`wait` bounds it, whatever is under way."""
     assert nap(None, 5, 60.0, 60.0, 3) is None
@@ -459,12 +482,13 @@ def test_a_queue_stops_when_its_time_is_over() -> None:
     st.floats(0, 1e6),
     st.floats(0, 1e6),
     st.integers(0, 10**6),
+    st.floats(0, 1),
 )
 def test_a_nap_is_short_positive_and_within_the_wait(
-    retry_after: float | None, held: int, waited: float, wait: float, tries: int
+    retry_after: float | None, held: int, waited: float, wait: float, tries: int, chance: float
 ) -> None:
     """However long a queue is, it neither spins nor oversleeps."""
-    found = nap(retry_after, held, waited, wait, tries)
+    found = nap(retry_after, held, waited, wait, tries, chance)
     if found is not None:
         assert 0 < found <= wait - waited
         assert retry_after is None or found <= retry_after

@@ -248,6 +248,25 @@ def test_a_denial_names_the_limit_as_its_owner_wrote_it() -> None:
     assert (error.retry_after, error.turn, error.turn_seq) == (None, "t1", 4)
 
 
+def test_a_denial_counts_what_was_given_beyond_the_limit() -> None:
+    """1.04 of 1 USD spent would look like a broken bound."""
+    limit = Limit("usd", 1, per="user", window="day")
+    found = plan(Budget([limit]), WHO, CALL, price, aside=True)
+    charge = next(each for each in found.charges if each.limit is not None)
+    error = denial(Denied(charge, Balance(1_040_000, 5_000, "d", credit=100_000), 60.0), limit)
+    assert (error.limit, error.spent, error.aside, error.frozen) == (1_100_000, 1_040_000, 50_000, False)
+
+
+@pytest.mark.parametrize(("window", "scope"), [(None, "session"), (TURN, "turn")])
+def test_a_frozen_account_denies_without_a_limit(window: str | None, scope: str) -> None:
+    """A session that nobody limited is stopped all the same when somebody freezes it."""
+    found = plan(Budget([]), WHO, CALL, price, aside=False)
+    charge = next(each for each in found.charges if each.account.window == window)
+    error = denial(Denied(charge, Balance(7, 5, "t1", frozen=True), None, "t1", 4), found.limit_of(charge))
+    assert (error.scope, error.unit, error.limit, error.window) == (scope, charge.account.unit, 0, None)
+    assert (error.frozen, error.spent, error.aside, error.retry_after, error.turn_seq) == (True, 7, 0, None, 4)
+
+
 def test_a_cut_answer_says_what_was_missing() -> None:
     """An answer that stops in mid-sentence looks like a model's mistake unless something says otherwise."""
     found = plan(Budget([Limit("usd", 1, per="user", window="day")]), WHO, CALL, price, aside=False)

@@ -45,6 +45,14 @@ def halt(**facts: Any) -> dict[str, Any]:
             "limit_time: 121.5 seconds of 120 seconds used per turn",
         ),
         (
+            {"reason": "frozen", "frozen": True, "limit": 0},
+            "frozen: spending per session was stopped by hand",
+        ),
+        (
+            {"reason": "frozen", "frozen": True, "scope": "global", "window": "day"},
+            "frozen: spending by everybody was stopped by hand",
+        ),
+        (
             {"reason": "limit_steps", "unit": "steps", "scope": "run", "limit": 25, "spent": 23},
             "limit_steps: the run came near the graph's recursion limit",
         ),
@@ -79,6 +87,8 @@ def test_an_end_without_a_halt_is_the_graphs_own() -> None:
         ({"scope": "user", "window": "hour"}, "There is room again when this hour is over (UTC)."),
         ({"reason": "circuit_open", "scope": "", "retry_after": 27.6}, "Try again in 28 seconds."),
         ({"reason": "circuit_open", "scope": ""}, "Ask for it to be switched on again."),
+        ({"reason": "frozen", "frozen": True}, "Ask for it to be allowed again."),
+        ({"reason": "frozen", "frozen": True, "window": "day"}, "Ask for it to be allowed again."),
         ({"window": "minute", "retry_after": 0.2}, "There is room again in 1 second."),
         ({"window": "minute", "retry_after": 59.6}, "There is room again in 60 seconds."),
         ({"window": "hour", "retry_after": 600.0}, "There is room again in about 10 minutes."),

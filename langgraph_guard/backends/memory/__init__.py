@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from langgraph_guard.backends.memory.breakers import MemoryBreakers
+from langgraph_guard.backends.memory.desk import MemoryDesk
+from langgraph_guard.backends.memory.journal import Journal
 from langgraph_guard.backends.memory.ledger import MemoryLedger
+from langgraph_guard.backends.memory.outbox import MemoryOutbox
 from langgraph_guard.backends.protocols import Clock, SystemClock
 from langgraph_guard.errors import ConfigError
 
@@ -20,6 +23,9 @@ class MemoryBackend:
         self.clock: Clock = clock or SystemClock()
         self.ledger = MemoryLedger(self.clock)
         self.breakers = MemoryBreakers(self.clock)
+        journal = Journal(self.clock)
+        self.desk = MemoryDesk(journal)
+        self.outbox = MemoryOutbox(journal)
 
 
-__all__ = ["MemoryBackend", "MemoryBreakers", "MemoryLedger"]
+__all__ = ["MemoryBackend", "MemoryBreakers", "MemoryDesk", "MemoryLedger", "MemoryOutbox"]

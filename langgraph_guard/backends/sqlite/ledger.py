@@ -1,4 +1,4 @@
-"""The ledger in a file: the rules of `policies/bookkeeping.py`, one transaction per command."""
+"""The ledger in a file: the rules of `policies/bookkeeping/`, one transaction per command."""
 
 from __future__ import annotations
 
@@ -7,48 +7,39 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from langgraph_guard.backends.protocols import Clock
-from langgraph_guard.backends.sqlite import rows
+from langgraph_guard.backends.sqlite.books import PAGE, Books
 from langgraph_guard.backends.sqlite.file import File
 from langgraph_guard.backends.sqlite.schema import STORE
+from langgraph_guard.backends.sqlite.surveys import holds, survey
+from langgraph_guard.backends.waiting import Waiters
 from langgraph_guard.errors import BudgetUnavailable, GuardError, StoreError, StoreUnavailable
 from langgraph_guard.policies import bookkeeping as rules
-from langgraph_guard.policies.bookkeeping import Hold
 from langgraph_guard.policies.ledger import (
-    RUN,
     Account,
+    Audit,
     Closed,
     Command,
     EnsureAtLeast,
     Expire,
+    Holds,
     OpenTurn,
+    Owner,
     Read,
     Release,
     Reply,
-    Reserve,
     Settle,
+    Survey,
     Wait,
 )
 
-_RULES: Final[dict[type, Any]] = {
-    OpenTurn: rules.open_turn,
-    Reserve: rules.reserve,
-    Settle: rules.settle,
-    Release: rules.release,
-    EnsureAtLeast: rules.ensure_at_least,
-    Read: rules.read,
-}
+READS: Final = (Survey, Holds, Audit)
+"""What people read. It shows what is there, orphans included, and closes none."""
 
-LOOKS: Final = (OpenTurn, EnsureAtLeast, Read)
-"""What a gate sends at each visit, which mostly finds that there is nothing to write."""
-
-RETENTION: Final = 3_600.0
-"""Seconds for which a closed reservation is remembered past its lease, so that a late replay is recognised."""
-
-PAGE: Final = 500
-"""Reservations that one transaction sweeps: ten thousand orphans must not keep others from the file for a second."""
+LOOKS: Final = (OpenTurn, EnsureAtLeast, Read, *READS)
+"""What mostly finds that there is nothing to write: a gate sends it at each visit."""
 
 
 class Step(NamedTuple):
@@ -58,6 +49,7 @@ class Step(NamedTuple):
     reply: Reply = None
     failure: GuardError | None = None
     is_done: bool = True
+    freed: frozenset[Account | Owner] = frozenset()
 
 
 class SqliteLedger:
@@ -67,6 +59,7 @@ class SqliteLedger:
     def __init__(self, file: File, clock: Clock) -> None:
         self._file = file
         self._clock = clock
+        self._waiters = Waiters(clock)
 
     @property
     def instant(self) -> bool:
@@ -76,7 +69,7 @@ class SqliteLedger:
         replies: list[Reply] = []
         for command in commands:
             if isinstance(command, Wait):
-                self._clock.sleep(command.seconds)
+                self._waiters.wait(command, partial(self._has_room, command))
                 replies.append(None)
             else:
                 replies.append(self._answer(command))
@@ -86,7 +79,7 @@ class SqliteLedger:
         replies: list[Reply] = []
         for command in commands:
             if isinstance(command, Wait):
-                await self._clock.asleep(command.seconds)
+                await self._waiters.await_(command, partial(self._ahas_room, command))
                 replies.append(None)
             else:
                 replies.append(await self._aanswer(command))
@@ -116,11 +109,29 @@ class SqliteLedger:
 
     def _look(self, command: Command, connection: sqlite3.Connection) -> Step | None:
         now = self._clock.now()
-        if connection.execute("SELECT 1 FROM holds WHERE due <= ? LIMIT 1", (now,)).fetchone():
-            return None
+        if isinstance(command, Survey):
+            return Step(0, survey(connection, command, now))
+        if isinstance(command, Holds):
+            return Step(0, holds(connection, command, now))
         books = Books(connection)
-        reply, writes = _RULES[type(command)](books.get, command, now)
+        if books.is_due(now) and not isinstance(command, Audit):
+            return None
+        reply, writes = rules.RULES[type(command)](books.get, command, now)
         return Step(0, reply) if all(books.get(key) == row for key, row in writes.items()) else None
+
+    def _has_room(self, wanted: Wait) -> bool:
+        """Whether it is worth asking for a reservation now; it is, too, when the answer is that nobody can tell."""
+        try:
+            return self._file.read("Wait", partial(self._look_for_room, wanted))
+        except StoreError:
+            return True
+
+    async def _ahas_room(self, wanted: Wait) -> bool:
+        return await self._file.aside(partial(self._has_room, wanted), writing=False)
+
+    def _look_for_room(self, wanted: Wait, connection: sqlite3.Connection) -> bool:
+        books, now = Books(connection), self._clock.now()
+        return books.is_due(now) or rules.has_room(books.get, wanted, now)
 
     # What writes
 
@@ -132,6 +143,8 @@ class SqliteLedger:
         while True:
             with _unavailable():
                 step = self._file.write(type(command).__name__, partial(self._step, command), since)
+            if step.freed:
+                self._waiters.wake(step.freed)
             expired += step.expired
             if step.failure is not None:
                 raise step.failure
@@ -142,19 +155,19 @@ class SqliteLedger:
         """Close what is due and obey; or close a page of it, when there is more."""
         now = self._clock.now()
         books = Books(connection)
-        seen, expired = books.sweep(now)
-        if seen == PAGE:
-            return Step(expired, is_done=False)
-        if isinstance(command, Expire):
-            return Step(expired)
+        swept = books.sweep(now)
+        step = Step(swept.expired, is_done=swept.seen < PAGE, freed=swept.freed)
+        if isinstance(command, Expire) or not step.is_done:
+            return step
         try:
-            reply, writes = _RULES[type(command)](books.get, command, now)
+            reply, writes = rules.RULES[type(command)](books.get, command, now)
+        except StoreError:
+            raise
         except GuardError as error:
-            if isinstance(error, StoreError):
-                raise
-            return Step(expired, failure=error)
+            return step._replace(failure=error)
         books.put(writes)
-        return Step(expired, reply)
+        freed = step.freed | rules.freed(writes) if isinstance(command, rules.FREEING) else step.freed
+        return step._replace(reply=reply, freed=freed)
 
 
 @contextmanager
@@ -164,79 +177,3 @@ def _unavailable() -> Iterator[None]:
     except StoreError as error:
         waited = error.waited if isinstance(error, StoreUnavailable) else 0.0
         raise BudgetUnavailable(STORE, waited) from error.__cause__ or error
-
-
-class Books:
-    """The rows of the ledger in one transaction."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._sql = connection.execute
-
-    def get(self, key: Any) -> Any:
-        """A row as the rules know it, or `None`."""
-        if isinstance(key, Account):
-            found = self._one("SELECT row FROM accounts WHERE account = ?", rows.name(key))
-            return None if found is None else rows.history(found)
-        if key[0] == "hold":
-            found = self._one("SELECT row FROM holds WHERE id = ?", rows.to_text(key[1]))
-            return None if found is None else rows.hold(found)
-        found = self._one("SELECT row FROM turns WHERE session = ?", rows.name(key[1:]))
-        return None if found is None else rows.turn(found)
-
-    def put(self, writes: rules.Writes) -> None:
-        for key, row in writes.items():
-            if isinstance(key, Account):
-                self._sql(
-                    "INSERT INTO accounts (account, row) VALUES (?, ?)"
-                    " ON CONFLICT (account) DO UPDATE SET row = excluded.row",
-                    (rows.name(key), rows.to_text(row)),
-                )
-            elif key[0] == "turn":
-                self._sql(
-                    "INSERT INTO turns (session, row) VALUES (?, ?)"
-                    " ON CONFLICT (session) DO UPDATE SET row = excluded.row",
-                    (rows.name(key[1:]), rows.to_text(row)),
-                )
-        for key, row in writes.items():
-            if isinstance(row, Hold):
-                self._put_hold(key[1], row)
-
-    def sweep(self, now: float) -> tuple[int, int]:
-        """Charge orphans that are due and forget what was closed long ago: how many were due, how many charged."""
-        due = self._sql("SELECT id, row FROM holds WHERE due <= ? ORDER BY due LIMIT ?", (now, PAGE)).fetchall()
-        expired = 0
-        for text, row in due:
-            hold, id = rows.hold(row), rows.part(text)
-            writes = rules.expire(self.get, id, now)
-            expired += bool(writes)
-            self.put(writes)
-            if hold.deadline + RETENTION <= now:
-                self._forget(text, hold)
-        return len(due), expired
-
-    def _one(self, select: str, name: str) -> Any:
-        found = self._sql(select, (name,)).fetchone()
-        return None if found is None else found[0]
-
-    def _put_hold(self, id: str, hold: Hold) -> None:
-        due = hold.deadline if hold.state == "held" else hold.deadline + RETENTION
-        self._sql(
-            "INSERT INTO holds (id, due, row) VALUES (?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET due = excluded.due, row = excluded.row",
-            (rows.to_text(id), due, rows.to_text(hold)),
-        )
-        if hold.state != "held":
-            return
-        for charge in hold.charges:  # a run's account must stay as long as its reservations
-            if charge.account.scope == RUN:
-                self._sql(
-                    "UPDATE accounts SET ends = max(coalesce(ends, ?1), ?1) WHERE account = ?2",
-                    (hold.deadline, rows.name(charge.account)),
-                )
-
-    def _forget(self, text: str, hold: Hold) -> None:
-        for charge in hold.charges:
-            if charge.account.scope == RUN:
-                ended = (rows.name(charge.account), hold.deadline)
-                self._sql("DELETE FROM accounts WHERE account = ? AND ends = ?", ended)
-        self._sql("DELETE FROM holds WHERE id = ?", (text,))

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 
 from langgraph_guard.backends.sqlite.schema import STORE
 from langgraph_guard.errors import StoreRefused
-from langgraph_guard.policies.bookkeeping import Hold
+from langgraph_guard.policies.bookkeeping import Adjusted, Hold
 from langgraph_guard.policies.breaker import AuditRecord, Bucket, Circuit, Lease
-from langgraph_guard.policies.ledger import Account, Balance, Charge
+from langgraph_guard.policies.ledger import Account, Balance, Charge, Deed, Owner
 
 Row = TypeVar("Row")
 
@@ -23,6 +23,17 @@ to_text: Final = json.JSONEncoder(separators=(",", ":")).encode
 def name(parts: Hashable) -> str:
     """A name of one part or several as text that no other name has."""
     return to_text(parts)
+
+
+def hold_text(hold: Hold) -> str:
+    """A reservation as text. What version 1 did not have is left out where it says nothing."""
+    charges = [charge if charge.local is not None else charge[:4] for charge in hold.charges]
+    return to_text(hold._replace(charges=charges))  # type: ignore[arg-type]  # on its way to be text
+
+
+def history_text(history: tuple[Balance, ...]) -> str:
+    """The balances of an account as text, shortened likewise."""
+    return to_text([each[: 4 if each.credit else 3] for each in history])
 
 
 def part(text: str) -> str:
@@ -40,6 +51,18 @@ def history(text: str) -> tuple[Balance, ...]:
 
 def turn(text: str) -> tuple[str, int]:
     return _read("a turn", text, _turn)
+
+
+def account(text: str) -> Account:
+    return _read("a name", text, lambda row: Account(*row))
+
+
+def adjusted(text: str) -> Adjusted:
+    return _read("an adjustment", text, lambda row: Adjusted(Account(*row[0]), *row[1:]))
+
+
+def deed(text: str) -> Deed:
+    return _read("a record of a deed", text, lambda row: Deed(*row)._replace(owner=Owner(*row[2])))
 
 
 def circuit(text: str) -> Circuit:

@@ -1,10 +1,13 @@
 """What a file of ours looks like, and which files are ours.
 
-    holds      a reservation as `policies/bookkeeping.py` has it; `due`: when a sweep must look at it
-    accounts   the balances of an account; `ends`: when the last reservation of a run's account ends
-    turns      the open turn of a session
-    circuits   a circuit; `wrote`: its place among those that may go; `until`: when being closed is worth nothing more
-    audits     what people did to a circuit
+    holds        a reservation as `policies/bookkeeping/` has it; `due`: when a sweep must look at it
+    accounts     the balances of an account; `ends`: when the last reservation of a run's account ends
+    turns        the open turn of a session
+    frozen       whose accounts are frozen
+    adjustments  what was adjusted; `until`: when its id is forgotten
+    deeds        what people did to the ledger, by tenant, numbered; `null`: to everyone's accounts
+    circuits     a circuit; `wrote`: its place among those that may go; `until`: when being closed says nothing more
+    audits       what people did to a circuit
 
 Names and rows are JSON in ASCII, so no character of a name means anything to SQLite. `user_version` is the version of
 all of it: it changes whenever a reader of the former one would not understand.
@@ -36,6 +39,20 @@ TABLES: Final = (
     "CREATE INDEX audits_wrote ON audits (wrote)",
 )
 
+ADDED: Final = (
+    "CREATE TABLE IF NOT EXISTS frozen (owner TEXT PRIMARY KEY) WITHOUT ROWID",
+    (
+        "CREATE TABLE IF NOT EXISTS adjustments"
+        " (id TEXT PRIMARY KEY, until REAL NOT NULL, row TEXT NOT NULL) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS deeds"
+        " (tenant TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (tenant, number))"
+        " WITHOUT ROWID"
+    ),
+)
+"""Tables of version 1 that its first files do not have. Who does not know them reads all the rest as ever."""
+
 
 def prepare(connection: sqlite3.Connection, *, durable: bool) -> None:
     """Make `connection` one to a file of ours, and an empty file one of ours. Raises `StoreRefused` for any other."""
@@ -44,7 +61,7 @@ def prepare(connection: sqlite3.Connection, *, durable: bool) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if mode != "wal":
         raise StoreRefused(STORE, "open", "the file system has no shared memory, which several processes need")
-    if fresh:
+    if fresh or _lacks_tables(connection):
         _create(connection)
 
 
@@ -56,7 +73,16 @@ def _create(connection: sqlite3.Connection) -> None:
             connection.execute(table)
         connection.execute(f"PRAGMA application_id={APPLICATION}")
         connection.execute(f"PRAGMA user_version={VERSION}")
+    for table in ADDED:
+        connection.execute(table)
     connection.execute("COMMIT")
+
+
+def _lacks_tables(connection: sqlite3.Connection) -> bool:
+    (known,) = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE name IN ('frozen', 'adjustments', 'deeds')"
+    ).fetchone()
+    return int(known) < len(ADDED)
 
 
 def _is_fresh(connection: sqlite3.Connection) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from langgraph_guard.errors import InvalidAmount
 from langgraph_guard.policies.ledger import MAX_AMOUNT, Charge, Denied, Granted
+from langgraph_guard.testing.clock import FakeClock
 from langgraph_guard.testing.contracts.ledger.harness import (
     ACCOUNTS,
     EVERYONE,
@@ -89,6 +90,35 @@ class Amounts(Harness):
         assert isinstance(till.reserve("s", Charge(USER, 1, MAX_AMOUNT)), Denied)
         assert isinstance(till.reserve("t", Charge(USER, 0, MAX_AMOUNT)), Granted)
         assert till.balance(USER) == (MAX_AMOUNT, 0)
+
+    def test_what_would_pass_the_border_is_refused_and_nothing_written(self, till: Till) -> None:
+        """Where nothing limits it, too: a sum that no store can count exactly is no sum."""
+        till.ensure(USER, MAX_AMOUNT - 5)
+        for limit in (None, 2 * MAX_AMOUNT):
+            with pytest.raises(InvalidAmount, match="2\\^53-1"):
+                till.reserve("r", Charge(SESSION, 1, 100), Charge(USER, 6, limit))
+            assert till.balances(SESSION, USER) == [(0, 0), (MAX_AMOUNT - 5, 0)]
+        assert isinstance(till.reserve("r", Charge(SESSION, 1, 100), Charge(USER, 5)), Granted)
+
+    def test_credit_lifts_no_sum_past_the_border(self, till: Till) -> None:
+        """However much is given."""
+        till.adjust("a", USER, spent=MAX_AMOUNT - 5, credit=MAX_AMOUNT)
+        with pytest.raises(InvalidAmount, match="2\\^53-1"):
+            till.reserve("r", Charge(USER, 6, MAX_AMOUNT))
+        assert till.balance(USER) == (MAX_AMOUNT - 5, 0)
+
+    @pytest.mark.parametrize("orphan", [False, True], ids=["in time", "late"])
+    def test_what_is_settled_beyond_the_border_counts_as_the_border(
+        self, till: Till, clock: FakeClock, orphan: bool
+    ) -> None:
+        """The call was made and must be closed; nothing fits afterwards, and nothing begins at zero again."""
+        till.ensure(SESSION, MAX_AMOUNT - 50)
+        till.reserve("r", Charge(SESSION, 30), lease=60)
+        clock.advance(60 if orphan else 0)
+        assert till.settle("r", usd=MAX_AMOUNT).overrun == {"usd": MAX_AMOUNT - 30}
+        assert till.balance(SESSION) == (MAX_AMOUNT, 0)
+        with pytest.raises(InvalidAmount):
+            till.reserve("s", Charge(SESSION, 1))
 
     @pytest.mark.parametrize("amount", [10**15 - 1, 10**15, 10**15 + 1, 2**52 + 1, 2**53 - 2])
     def test_large_amounts_are_kept_to_the_last_digit(self, till: Till, amount: int) -> None:

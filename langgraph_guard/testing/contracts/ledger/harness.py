@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 import pytest
@@ -14,20 +15,31 @@ from langgraph_guard.backends.protocols import Backend, BudgetLedger
 from langgraph_guard.policies.ledger import (
     TURN,
     Account,
+    Adjust,
+    Audit,
     Balance,
     Charge,
     Closed,
     Command,
+    Deed,
     Denied,
     EnsureAtLeast,
     Expire,
+    Extend,
+    Freeze,
     Granted,
+    Holds,
+    OpenHold,
     OpenTurn,
+    Owner,
+    Page,
     Read,
     Release,
     Reply,
     Reserve,
     Settle,
+    Survey,
+    Thaw,
 )
 from langgraph_guard.testing.clock import FakeClock
 
@@ -71,6 +83,42 @@ class Till:
 
     def open_turn(self, turn: str, seq: int = 0, session: str = "s1") -> None:
         self._one(OpenTurn(TENANT, session, turn, seq))
+
+    def extend(self, id: str, lease: float) -> bool:
+        return cast(bool, self._one(Extend(id, lease)))
+
+    def adjust(self, id: str, account: Account, by: str = "ada", **change: Any) -> Balance:
+        return cast(Balance, self._one(Adjust(id, account, by, **change)))
+
+    def freeze(self, owner: Owner, by: str = "ada") -> None:
+        self._one(Freeze(owner, by))
+
+    def thaw(self, owner: Owner, by: str = "ada") -> None:
+        self._one(Thaw(owner, by))
+
+    def audit(self, tenant: str = TENANT) -> tuple[Deed, ...]:
+        return cast(tuple[Deed, ...], self._one(Audit(tenant)))
+
+    def survey(self, tenant: str = TENANT) -> dict[Account, Balance]:
+        return {item.account: item.balance for page in self.pages(Survey(tenant)) for item in page}
+
+    def holds(self, tenant: str = TENANT) -> list[OpenHold]:
+        return [item for page in self.pages(Holds(tenant)) for item in page]
+
+    def pages(self, command: Survey | Holds) -> list[tuple[Any, ...]]:
+        """The items of every page, from the first to the last."""
+        found: list[tuple[Any, ...]] = []
+        while True:
+            page = cast(Page[Any], self._one(command))
+            found.append(page.items)
+            if not page.after:
+                return found
+            command = replace(command, after=page.after)
+
+    def told(self, account: Account) -> Balance:
+        """All that the ledger tells of an account."""
+        (balance,) = cast(tuple[Balance, ...], self._one(Read((account,))))
+        return balance
 
     def balances(self, *accounts: Account) -> list[tuple[int, int]]:
         found = cast(tuple[Balance, ...], self._one(Read(accounts)))

@@ -16,15 +16,21 @@ from langgraph_guard.errors import ReservationConflict
 from langgraph_guard.policies.ledger import (
     TURN,
     Account,
+    Adjust,
     Charge,
     Command,
     EnsureAtLeast,
     Expire,
+    Extend,
+    Freeze,
     OpenTurn,
+    Owner,
     Read,
     Release,
     Reserve,
     Settle,
+    Thaw,
+    owner_of,
 )
 from langgraph_guard.testing.clock import FakeClock
 from langgraph_guard.testing.contracts.ledger.harness import TENANT, WAYS, Harness, Way, driven
@@ -49,6 +55,8 @@ LASTS: Final = 3_000.0
 ids = st.sampled_from("abcdefghij")
 turns = st.sampled_from(["t1", "t2"])  # with the time before any turn, as many as an account keeps
 amounts = st.integers(0, 60)
+changes = st.integers(-70, 70)
+owners = st.sampled_from(sorted({owner_of(account) for account in LIMITS}))
 costs = st.dictionaries(st.sampled_from(["usd", "tokens"]), amounts)
 
 
@@ -107,6 +115,32 @@ class LedgerMachine(RuleBasedStateMachine):
         self.excused.add((account, period_of(account, turn, self.clock.now())))
         self._send(EnsureAtLeast(account, total, turn))
 
+    @rule(id=ids, lease=st.sampled_from([30.0, 90.0, 600.0]))
+    def extend(self, id: str, lease: float) -> None:
+        self._send(Extend(id, lease))
+
+    @rule(
+        id=st.sampled_from("uvwxyz"),
+        account=st.sampled_from(list(LIMITS)),
+        spent=changes,
+        credit=changes,
+        turn=st.just("") | turns,
+    )
+    def adjust(self, id: str, account: Account, spent: int, credit: int, turn: str) -> None:
+        self.excused.add(self.model.place(account, self.clock.now(), turn or None))
+        self._send(Adjust(id, account, "ada", "", spent, credit, turn))
+
+    @rule(owner=owners, thawed=st.booleans())
+    def freeze(self, owner: Owner, thawed: bool) -> None:
+        """Mostly for a moment: in a frozen ledger nothing happens."""
+        self._send(Freeze(owner, "ada"))
+        if thawed:
+            self._send(Thaw(owner, "ada"))
+
+    @rule(owner=owners)
+    def thaw(self, owner: Owner) -> None:
+        self._send(Thaw(owner, "ada"))
+
     @precondition(lambda self: self.clock.now() < BEGINS + LASTS - 300)
     @rule(seconds=st.sampled_from([0.001, 1.0, 20.0, 59.999, 60.0, 300.0]))
     def time_passes(self, seconds: float) -> None:
@@ -122,6 +156,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.settle(command.id, dict(command.actual))
             case EnsureAtLeast():
                 self.ensure(command.account, command.total, command.turn)
+            case Adjust():
+                self.adjust(command.id, command.account, command.spent, command.credit, command.turn)
             case _:
                 self._send(command)
 
@@ -131,9 +167,10 @@ class LedgerMachine(RuleBasedStateMachine):
         (reply,) = self.till.send([command])
         assert told(reply) == self.model.tell(command, self.clock.now())
         for (account, limit), balance in zip(LIMITS.items(), told(reply)[1], strict=True):
-            assert min(balance) >= 0
+            spent, reserved, credit, _ = balance
+            assert min(spent, reserved, credit) >= 0
             if limit is not None and self.model.place(account, self.clock.now()) not in self.excused:
-                assert sum(balance) <= limit
+                assert spent + reserved <= limit
 
     def _send(self, command: Command) -> Told:
         expected = self.model.tell(command, self.clock.now())
@@ -152,7 +189,7 @@ class Histories(Harness):
 
     @pytest.mark.parametrize("way", WAYS)
     def test_every_history_is_answered_as_the_model_answers_it(self, way: Way) -> None:
-        """Reserve, settle, release, expire, turns, re-seeding and replays, in any order and at any time."""
+        """Reserve, extend, settle, release, expire, turns, re-seeding, deeds and replays, in any order, at any time."""
         make_backend = self.make_backend
 
         class Machine(LedgerMachine):

@@ -14,18 +14,23 @@ from typing import Any, TypeAlias
 from langgraph_guard.policies.ledger import (
     TURN,
     Account,
+    Adjust,
+    Balance,
     Charge,
     Closed,
     Command,
     Denied,
     EnsureAtLeast,
     Expire,
+    Extend,
+    Freeze,
     Granted,
     OpenTurn,
     Read,
     Release,
     Reserve,
     Settle,
+    Thaw,
 )
 
 Told: TypeAlias = tuple[Any, ...]
@@ -59,6 +64,9 @@ class Model:
         self.entries: dict[str, Entry] = {}
         self.turns: dict[tuple[str, str], tuple[str, int]] = {}
         self.raised: Counter[tuple[Account, str]] = Counter()
+        self.given: Counter[tuple[Account, str]] = Counter()
+        self.adjusted: dict[str, tuple[Any, ...]] = {}
+        self.frozen: set[tuple[str, ...]] = set()
 
     def tell(self, command: Command, now: float) -> Told:
         expired = self._expire(now)
@@ -78,17 +86,32 @@ class Model:
                 place = (command.account, period_of(command.account, command.turn, now))
                 self.raised[place] += max(0, command.total - self.figures(*place)[0])
                 return ("done",)
+            case Extend():
+                return ("open", self._extend(command, now))
+            case Adjust():
+                return self._adjust(command, now)
+            case Freeze():
+                self.frozen.add(command.owner)
+                return ("done",)
+            case Thaw():
+                self.frozen.discard(command.owner)
+                return ("done",)
             case Read():
-                return ("balances", [self.balance(account, now) for account in command.accounts])
+                return ("balances", [self.balance(account, now, command.turn) for account in command.accounts])
             case _:
                 raise TypeError(type(command).__name__)
 
-    def balance(self, account: Account, now: float) -> tuple[int, int]:
-        return self.figures(*self.place(account, now))
+    def balance(self, account: Account, now: float, turn: str | None = None) -> Told:
+        return self.told_of(self.place(account, now, turn))
 
-    def place(self, account: Account, now: float) -> tuple[Account, str]:
+    def told_of(self, place: tuple[Account, str]) -> Told:
+        """Spent, held, given and frozen."""
+        return *self.figures(*place), self.given[place], place[0][:3] in self.frozen
+
+    def place(self, account: Account, now: float, turn: str | None = None) -> tuple[Account, str]:
         """Where `account` counts at the moment."""
-        return account, period_of(account, self.turns.get((account.tenant, account.id), ("", 0))[0], now)
+        opened = self.turns.get((account.tenant, account.id), ("", 0))[0]
+        return account, period_of(account, opened if turn is None else turn, now)
 
     def figures(self, account: Account, period: str) -> tuple[int, int]:
         spent, reserved = self.raised[account, period], 0
@@ -107,13 +130,15 @@ class Model:
         lines, denials = [], []
         for charge in command.charges:
             period = period_of(charge.account, turn, now)
-            spent, reserved = self.figures(charge.account, period)
-            granted = _grant(charge, spent + reserved)
+            told = self.told_of((charge.account, period))
+            spent, reserved, credit, frozen = told
+            granted = -1 if frozen else _grant(charge, spent + reserved - credit)
             lines.append((charge.account, period, granted))
             if granted < 0:
-                denials.append(("denied", charge, spent, reserved, _ends_in(charge.account, now), turn, seq))
+                ends = None if frozen else _ends_in(charge.account, now)
+                denials.append(("denied", charge, told, ends, turn, seq))
         if denials:
-            return max(denials, key=lambda told: float("inf") if told[4] is None else told[4])
+            return max(denials, key=lambda denial: float("inf") if denial[3] is None else denial[3])
         entry = Entry(asked, lines, turn, now + command.lease, command.orphans)
         self.entries[command.id] = entry
         return _granted(entry)
@@ -134,6 +159,7 @@ class Model:
         if entry.state == "settled" and entry.cost != command.actual:
             return CONFLICT
         entry.state, entry.cost = "settled", dict(command.actual)
+        self._lift(entry)
         excess = [(on.unit, entry.cost.get(on.unit, 0) - granted) for on, _, granted in entry.lines]
         return ("closed", {unit: max(by for of, by in excess if of == unit) for unit, more in excess if more > 0})
 
@@ -142,7 +168,31 @@ class Model:
         if entry.state == "settled":
             return CONFLICT
         entry.state = "released"
+        self._lift(entry)
         return ("closed", {})
+
+    def _lift(self, entry: Entry) -> None:
+        """Nobody has spent less than nothing, though a bill that was corrected by hand became smaller since."""
+        for on, when, _ in entry.lines:
+            self.raised[on, when] += max(0, -self.figures(on, when)[0])
+
+    def _extend(self, command: Extend, now: float) -> bool:
+        entry = self.entries.get(command.id)
+        if entry is None or entry.state != "held":
+            return False
+        entry.deadline = max(entry.deadline, now + command.lease)
+        return True
+
+    def _adjust(self, command: Adjust, now: float) -> Told:
+        made = (command.account, command.spent, command.credit, command.turn)
+        place = self.place(command.account, now, command.turn or None)
+        if self.adjusted.setdefault(command.id, ()) not in ((), made):
+            return CONFLICT
+        if not self.adjusted[command.id]:
+            self.adjusted[command.id] = made
+            self.raised[place] += max(command.spent, -self.figures(*place)[0])
+            self.given[place] += max(command.credit, -self.given[place])
+        return ("balance", self.told_of(place))
 
     def _expire(self, now: float) -> int:
         due = [entry for entry in self.entries.values() if entry.state == "held" and entry.deadline <= now]
@@ -156,18 +206,25 @@ def told(reply: Any) -> Told:
     match reply:
         case None:
             return ("done",)
+        case bool():
+            return ("open", reply)
         case int():
             return ("expired", reply)
+        case Balance():
+            return ("balance", _figures(reply))
         case Granted():
             return ("granted", reply.amounts, reply.turn)
         case Closed():
             return ("closed", dict(reply.overrun))
         case Denied():
             ends = None if reply.retry_after is None else round(reply.retry_after, 3)
-            figures = (reply.balance.spent, reply.balance.reserved)
-            return ("denied", reply.charge, *figures, ends, reply.turn, reply.turn_seq)
+            return ("denied", reply.charge, _figures(reply.balance), ends, reply.turn, reply.turn_seq)
         case _:
-            return ("balances", [(each.spent, each.reserved) for each in reply])
+            return ("balances", [_figures(each) for each in reply])
+
+
+def _figures(balance: Balance) -> Told:
+    return balance.spent, balance.reserved, balance.credit, balance.frozen
 
 
 def _granted(entry: Entry) -> Told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from langgraph_guard.policies.ledger import Account, Charge, Denied, Granted
+from langgraph_guard.policies.ledger import Account, Charge, Denied, Granted, Read
 from langgraph_guard.testing.clock import FakeClock
 from langgraph_guard.testing.contracts.ledger.harness import SESSION, TENANT, THE_TURN, USER, Harness, Till
 
@@ -53,6 +53,14 @@ class Turns(Harness):
         assert till.balance(THE_TURN) == (0, 0)
         till.open_turn("t1")
         assert till.balance(THE_TURN) == (0, 30)
+
+    def test_a_read_that_names_its_turn_is_of_that_turn(self, till: Till) -> None:
+        """Two runs at once on one thread: the gate of each sees its own turn's money, whoever opened one last."""
+        till.open_turn("t1")
+        till.reserve("a", Charge(THE_TURN, 30, 100), Charge(SESSION, 30))
+        till.open_turn("t2")
+        replies = till.send([Read((THE_TURN, SESSION), turn=turn) for turn in ("t1", "t2", None)])
+        assert [[balance.reserved for balance in reply] for reply in replies] == [[30, 30], [0, 30], [0, 30]]  # type: ignore[union-attr]
 
     def test_a_call_is_settled_in_the_turn_that_it_began_in(self, till: Till) -> None:
         """As a day, so a turn."""
