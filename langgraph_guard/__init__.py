@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langgraph_guard.backends import MemoryBackend as MemoryBackend
+    from langgraph_guard.backends.redis import RedisBackend as RedisBackend
     from langgraph_guard.backends.sqlite import SqliteBackend as SqliteBackend
     from langgraph_guard.errors import BudgetExceeded as BudgetExceeded
     from langgraph_guard.errors import BudgetUnavailable as BudgetUnavailable
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
     from langgraph_guard.nodes import FinishNode as FinishNode
     from langgraph_guard.nodes import GuardReport as GuardReport
     from langgraph_guard.nodes import LoopCheckNode as LoopCheckNode
+    from langgraph_guard.nodes import SummarizationNode as SummarizationNode
     from langgraph_guard.nodes import aguard_report as aguard_report
     from langgraph_guard.nodes import fuse as fuse
     from langgraph_guard.nodes import guard_report as guard_report
     from langgraph_guard.nodes import report_of as report_of
     from langgraph_guard.policies.budget import Budget as Budget
     from langgraph_guard.policies.budget import Limit as Limit
+    from langgraph_guard.policies.budget import allow_local as allow_local
     from langgraph_guard.prices import LiteLLMPrices as LiteLLMPrices
     from langgraph_guard.prices import Price as Price
     from langgraph_guard.prices import ToolPrice as ToolPrice
@@ -75,13 +78,16 @@ _WHERE = {
     "MemoryBackend": "backends",
     "Price": "prices",
     "PriceUnknown": "errors",
+    "RedisBackend": "backends.redis",
     "SqliteBackend": "backends.sqlite",
+    "SummarizationNode": "nodes",
     "TokenCounter": "tokens",
     "ToolContract": "tools",
     "ToolGuard": "tools",
     "ToolPrice": "prices",
     "ToolResult": "tools",
     "aguard_report": "nodes",
+    "allow_local": "policies.budget",
     "contract": "tools",
     "count_tokens": "tokens",
     "fuse": "nodes",

@@ -9,6 +9,7 @@ from langgraph_guard.nodes.guard import Guard
 from langgraph_guard.nodes.loops import LoopCheckNode
 from langgraph_guard.nodes.model import MeteredModel
 from langgraph_guard.nodes.report import GuardReport, aguard_report, guard_report, report_of
+from langgraph_guard.nodes.summarization import SummarizationNode
 
 __all__ = [
     "BudgetCallback",
@@ -19,6 +20,7 @@ __all__ = [
     "GuardReport",
     "LoopCheckNode",
     "MeteredModel",
+    "SummarizationNode",
     "aguard_report",
     "fuse",
     "guard_report",

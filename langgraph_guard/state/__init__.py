@@ -5,6 +5,7 @@ keys        `BudgetState` and `GuardState`: the keys, each with its reducer
 reducers    how the pack's own keys merge
 calls       what is kept of tool calls, and how it merges
 loops       what the loop check keeps, and how it merges
+context     what the summarizer keeps, and how it merges
 generic     reducers for keys of your own: `Annotated[dict, sum_by_key]`, `Annotated[list, last(100)]`, …
 order       which of two values stays, whoever came first
 
@@ -21,6 +22,7 @@ from langgraph_guard.state.calls import (
     merge_calls,
     merge_tools,
 )
+from langgraph_guard.state.context import ContextView, latest_view
 from langgraph_guard.state.generic import (
     first_wins,
     highest,
@@ -31,7 +33,7 @@ from langgraph_guard.state.generic import (
     sum_by_key,
     union_by_key,
 )
-from langgraph_guard.state.keys import REDUCERS, BudgetState, GuardState, LoopState, ToolState
+from langgraph_guard.state.keys import REDUCERS, BudgetState, ContextState, GuardState, LoopState, ToolState
 from langgraph_guard.state.loops import LoopCall, Loops, LoopTold, merge_loops
 from langgraph_guard.state.records import Asked, Decision, Spent, Turn, Verdict
 from langgraph_guard.state.reducers import (
@@ -53,6 +55,8 @@ __all__ = [
     "Asked",
     "BudgetState",
     "CallVerdict",
+    "ContextState",
+    "ContextView",
     "Decision",
     "GuardState",
     "LoopCall",
@@ -71,6 +75,7 @@ __all__ = [
     "last",
     "last_by_id",
     "latest_turn",
+    "latest_view",
     "max_by_key",
     "merge_artifacts",
     "merge_asked",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from typing_extensions import TypedDict, get_type_hints
 
 from langgraph_guard.state.calls import Artifact, CallVerdict, ToolUse, merge_artifacts, merge_calls, merge_tools
+from langgraph_guard.state.context import ContextView, latest_view
 from langgraph_guard.state.generic import monotone_labels
 from langgraph_guard.state.loops import Loops, merge_loops
 from langgraph_guard.state.records import Asked, Decision, Spent, Turn, Verdict
@@ -50,7 +51,13 @@ class LoopState(TypedDict, total=False):
     guard_loops: Annotated[Loops, merge_loops]  # the newest turn's calls as digests, and what the model was told
 
 
-class GuardState(BudgetState, ToolState, LoopState, total=False):
+class ContextState(TypedDict, total=False):
+    """What the summarizer keeps, with `mode="view"`."""
+
+    guard_view: Annotated[ContextView, latest_view]
+
+
+class GuardState(BudgetState, ToolState, LoopState, ContextState, total=False):
     """Everything that the pack keeps."""
 
 
