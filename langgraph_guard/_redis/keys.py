@@ -22,6 +22,13 @@ LONGEST = 96
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+def check_prefix(prefix: object) -> str:
+    """What all keys of ours begin with."""
+    if not isinstance(prefix, str) or not _PLAIN.fullmatch(prefix):
+        raise ConfigError("prefix", "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
+    return prefix
+
+
 def part(text: str, field: str = "key") -> str:
     """`text` as 1 to 129 characters of `[A-Za-z0-9_-]`. `field` is what an error calls it."""
     if _PLAIN.fullmatch(text):

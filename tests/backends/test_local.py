@@ -63,6 +63,7 @@ class Line:
         self.cuts: Iterator[Cut | None] = iter(())
         self.asked = 0
         self.slow: asyncio.Event | None = None
+        self.broken = ""
 
     def execute(self, commands: Sequence[Command]) -> list[Reply]:
         self.asked += 1
@@ -77,6 +78,8 @@ class Line:
         cut = next(self.cuts, self.cut)
         if cut == "request":
             raise BudgetUnavailable("line", 2.0)
+        if self.broken and getattr(command, "id", "") == self.broken:
+            raise BudgetUnavailable("line") from ValueError("no row of ours")
         reply = self.far.execute([command])[0]
         if cut == "reply":
             raise BudgetUnavailable("line", 2.0)
@@ -495,6 +498,20 @@ def test_what_can_never_be_charged_is_said_and_not_tried_for_ever(
     assert (shop.shared.balance(SESSION), shop.ledger.pending) == ((7, 0), 0)
     assert [(said["charged"], said["lost"]) for name, said in heard if name == "budget.back"] == [(1, 1)]
     assert "cannot be charged" in caplog.text
+
+
+def test_a_row_that_cannot_be_read_is_no_outage(shop: Shop) -> None:
+    """The ledger is there; one broken account must not put the others on their own, nor stand in the way for ever."""
+    shop.till.reserve("broken", charge(1))
+    shop.line.broken = "broken"
+    with pytest.raises(BudgetUnavailable):
+        shop.till.settle("broken", usd=1)
+    before = shop.ledger.pending
+    shop.away()
+    shop.till.settle("broken", usd=1)
+    shop.spend("r0", 7)
+    shop.back()
+    assert (before, shop.ledger.pending, shop.shared.balance(SESSION)) == (0, 0, (7, 1))
 
 
 def test_a_frozen_owner_is_charged_by_hand(shop: Shop) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -18,7 +17,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_guard._redis import RedisLink
+from langgraph_guard._redis import RedisLink, check_prefix
 from langgraph_guard.checkpoint.core import ids
 from langgraph_guard.checkpoint.core.allowed import AllowedType
 from langgraph_guard.checkpoint.core.codec import MOST, Codec
@@ -74,7 +73,7 @@ class RedisSaver(FlowSaver):
     ) -> None:
         super().__init__(serde or StrictSerializer(allowed_types))
         link = link or RedisLink(client, async_client, deadline=deadline)
-        keys = Keyspace(_checked_prefix(prefix), _checked_tenant(tenant))
+        keys = Keyspace(check_prefix(prefix), _checked_tenant(tenant))
         self._store = Store(link, keys, _checked_ttl(ttl), refresh_on_read, strict)
         self._seal, self._compress, self._max_value_bytes = seal, compress, max_value_bytes
 
@@ -187,12 +186,6 @@ class RedisSaver(FlowSaver):
         self, config: RunnableConfig, channels: Sequence[str]
     ) -> RedisFlow[Mapping[str, DeltaChannelHistory]]:
         return deltas.delta_channels(self._store, self._codec, config, channels)
-
-
-def _checked_prefix(prefix: str) -> str:
-    if not isinstance(prefix, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", prefix):
-        raise ConfigError("prefix", "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
-    return prefix
 
 
 def _checked_tenant(tenant: str) -> str:

@@ -240,7 +240,9 @@ class CircuitBreaker:
         key = bounded(key)
         check_note("by", by, least=1)
         check_note("reason", reason)
-        (change,) = yield [command(self._key(key), by, reason)]
+        said = command(self._key(key), by, reason)
+        (change,) = yield [said]
+        self._circuits.learn(said, change)
         self._say(key, cast("Change | None", change))
 
     def _circuit_key(self, key: str) -> CircuitKey:
