@@ -5,6 +5,8 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n 2 --nbmake tests $(wildcard notebooks)
 TYPING := $(wildcard tests/typing)
+# Fetched before the tests, because a test has two minutes. If it fails, the tests that need it fail, and say why.
+SIMULATOR := $(BIN)/python -m tests.servers.kv_install > /dev/null
 
 # Otherwise pyright asks the package index for a newer release at each run.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -23,9 +25,11 @@ demo: .venv/.runtime
 	@$(BIN)/langgraph-guard demo
 
 test: .venv/.dev
+	-@$(SIMULATOR)
 	$(PYTEST) -m "not slow"
 
 test-all: .venv/.dev
+	-@$(SIMULATOR)
 	$(PYTEST)
 
 lint: .venv/.dev

@@ -14,7 +14,10 @@ from hypothesis import HealthCheck, settings
 from langgraph_guard.tokens import loading
 from langgraph_guard.tokens import vocabulary as places
 from langgraph_guard.tokens.encodings import ENCODINGS
+from tests.servers.kv import kv_simulator
 from tests.vocabulary import vocabulary_folder
+
+__all__ = ["kv_simulator"]
 
 # A busy machine is not a broken law, and a run says the same of the same code each time. Who wants to meet new
 # examples asks for them: `pytest --hypothesis-profile=search`.
