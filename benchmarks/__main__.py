@@ -32,6 +32,7 @@ from benchmarks import (
     overspend,
     savers,
     tokens,
+    waiting,
 )
 from benchmarks.measure import Row
 
@@ -44,6 +45,7 @@ CLAIMS: dict[str, ModuleType] = {
     "ledger": ledger,
     "breakers": breakers,
     "overspend": overspend,
+    "waiting": waiting,
     "guarded": guarded,
     "tokens": tokens,
     "accuracy": accuracy,

@@ -1,4 +1,4 @@
-"""The memory ledger against what there is no way around: as many additions to a dict, under a lock."""
+"""The ledgers: in memory against as many additions to a dict under a lock, in a file and on Redis against theirs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
+from benchmarks import ledger_redis, ledger_server, ledger_sqlite
 from benchmarks.measure import Batch, Row, interleaved, times
 from langgraph_guard import MemoryBackend
 from langgraph_guard.policies.ledger import Account, Charge, Reserve, Settle
@@ -23,6 +24,10 @@ def rows(rounds: int = 100) -> Iterator[Row]:
     timing = interleaved(ledger(), additions(), rounds=rounds, calls=200)
     ours, peer = (f"{1 / seconds:,.0f}/s" for seconds in (timing.ours, timing.peer))
     yield Row("ledger: reserve and settle 3 limits against 2 × 3 additions under a lock", ours, peer, timing.ratio)
+    yield from ledger_sqlite.rows(rounds)
+    few = max(1, rounds // 20)  # they wait for a server
+    yield from ledger_redis.rows(few)
+    yield from ledger_server.rows(few)
 
 
 def ledger() -> Batch:

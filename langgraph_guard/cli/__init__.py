@@ -1,4 +1,4 @@
-"""The command line: `langgraph-guard demo`. One module per command, imported when it is called."""
+"""The command line: `langgraph-guard demo`, `… budgets`. One module per command, imported when it is called."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import langgraph_guard
 
 COMMANDS: Final = {
     "demo": "the 2 a.m. incident, unguarded and guarded side by side; no key, no server",
+    "budgets": "balances, reservations and circuits that workers share; freeze, top up, reset",
 }
 """Each command and its line in the help. The module of the same name has `main(argv) -> int`."""
 

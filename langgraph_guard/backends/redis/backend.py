@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from langgraph_guard._redis import RedisLink, check_prefix, part
 from langgraph_guard._redis.check import Report
+from langgraph_guard.backends.local import FallbackLedger
 from langgraph_guard.backends.protocols import Clock, SystemClock
 from langgraph_guard.backends.redis.breakers import RedisBreakers
 from langgraph_guard.backends.redis.check import inspect
@@ -69,7 +70,8 @@ class RedisBackend:
         self._prefix = prefix
         self.tenant = tenant
         self.clock: Clock = clock or SystemClock()
-        self.ledger = RedisLedger(self._link, clock, prefix=prefix, tenant=tenant, slots=slots, create=create)
+        ledger = RedisLedger(self._link, clock, prefix=prefix, tenant=tenant, slots=slots, create=create)
+        self.ledger = FallbackLedger(ledger, self.clock)
         self.breakers = RedisBreakers(self._link, clock, prefix=prefix, closed_for=closed_for)
 
     @classmethod
@@ -104,10 +106,12 @@ class RedisBackend:
 
     def close(self) -> None:
         """Close the connections; a later use opens new ones. A client that you passed stays as it is."""
+        self.ledger.rejoin()
         self._link.close()
 
     async def aclose(self) -> None:
         """The same, and those of the running event loop."""
+        await self.ledger.arejoin()
         await self._link.aclose()
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from langgraph_guard.backends.local import FallbackLedger
 from langgraph_guard.backends.protocols import Clock, SystemClock
 from langgraph_guard.backends.sqlite.breakers import SqliteBreakers
 from langgraph_guard.backends.sqlite.file import File
@@ -48,7 +49,7 @@ class SqliteBackend:
         self.tenant = tenant
         self.clock: Clock = clock or SystemClock()
         self._file = File(_checked(path), busy_timeout=_seconds(busy_timeout), durable=durable)
-        self.ledger = SqliteLedger(self._file, self.clock)
+        self.ledger = FallbackLedger(SqliteLedger(self._file, self.clock), self.clock)
         self.breakers = SqliteBreakers(self._file, self.clock)
         try:
             self._file.read("open", lambda connection: None)
@@ -56,7 +57,10 @@ class SqliteBackend:
             raise ConfigError("path", error.reason) from error.__cause__
 
     def close(self) -> None:
-        """Let go of the file, as the end of the process does too. A later command opens it again."""
+        """Let go of the file, as the end of the process does too. A later command opens it again.
+
+        What was spent while it was out of reach is charged before."""
+        self.ledger.rejoin()
         self._file.close()
 
     def __enter__(self) -> Self:
