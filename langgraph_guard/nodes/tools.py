@@ -116,6 +116,11 @@ class ToolCalls:
         except BudgetExceeded as error:
             meter.deny(error, run)
             raise
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield from meter.abandon(held)  # the answer was lost, and the reservation may be there: nothing ran yet
+            raise
         meter.scope().metered = True
         if worst:
             meter.say_reserved(held)

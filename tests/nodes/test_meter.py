@@ -571,6 +571,26 @@ def test_tools_of_who_is_frozen_are_refused() -> None:
     assert (refused.value.frozen, refused.value.unit) == (True, "tool_calls")
 
 
+def test_a_tools_reservation_whose_answer_was_lost_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing ran, so nothing may stay held until a lease ends."""
+    backend = MemoryBackend()
+    budget = budget_of(backend=backend)
+    execute = MemoryLedger.execute
+
+    def lossy(ledger: MemoryLedger, commands: Any) -> Any:
+        replies = execute(ledger, commands)
+        if any(isinstance(command, Reserve) for command in commands):
+            raise BudgetUnavailable("redis", 2.0)
+        return replies
+
+    monkeypatch.setattr(MemoryLedger, "execute", lossy)
+    config = {**thread(), "callbacks": [budget.callback()]}
+    with pytest.raises(BudgetUnavailable):
+        RunnableLambda(lambda order: TOOLS[0].invoke({"order_id": order})).invoke("A1", config)
+    asked = Account("", "session", "t", "tool_calls")
+    assert backend.ledger.execute([Read((asked,))]) == [(Balance(),)]
+
+
 # Waiting
 
 
