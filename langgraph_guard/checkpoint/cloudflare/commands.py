@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from langgraph_guard.checkpoint.cloudflare.transport import AsyncTransport, Pair, Transport
+from langgraph_guard.checkpoint.cloudflare.transport import Pair
 from langgraph_guard.flow import Flow
 
 Result = TypeVar("Result")
@@ -23,6 +23,7 @@ class ListKeys:
     name = "list"
 
     def of(self, transport: Any) -> Any:
+        """What this asks of a transport of either world."""
         return transport.list_keys(self.prefix, self.limit, self.cursor)
 
 
@@ -103,11 +104,3 @@ KVFlow: TypeAlias = Generator[Sequence[Command], list[Any], Result]
 
 Action: TypeAlias = Request | Wait
 Delivery: TypeAlias = Flow[Action, Any, Result]
-
-
-def ask(request: Request, transport: Transport) -> Any:
-    return request.of(transport)
-
-
-async def aask(request: Request, transport: AsyncTransport) -> Any:
-    return await request.of(transport)

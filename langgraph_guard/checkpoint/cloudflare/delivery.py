@@ -120,7 +120,8 @@ class Errand:
 
     def _pause(self, least: float) -> float:
         """Twice as long each time, and never the same for all."""
-        return min(least * 2 ** min(self._failures, 10) * random.uniform(0.5, 1.0), LONGEST_PAUSE) + least
+        growing: float = least * 2 ** min(self._failures, 10) * random.uniform(0.5, 1.0)
+        return least + min(growing, LONGEST_PAUSE)
 
     def _waited(self) -> float:
         return max(self._now() - self._started, 0.0)

@@ -5,6 +5,7 @@ When there is a sign that something newer exists, it is waited for, and the call
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -23,16 +24,17 @@ from langgraph_guard.errors import StaleCheckpoint
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which checkpoint. `mark`: what its namespace has at least."""
+    """Which checkpoint. `mark`: what its namespace has at least. `told`: whether somebody says that the id exists."""
 
     space: Space
     id: str | None = None
     mark: Mark | None = None
+    told: bool = True
 
 
 def get_tuple(store: Store, codec: Codec, query: Query) -> KVFlow[CheckpointTuple | None]:
     found = yield from find(store, codec, query)
-    return found and found.tuple(codec)
+    return None if found is None else found.tuple(codec)
 
 
 def find(store: Store, codec: Codec, query: Query) -> KVFlow[Opened | None]:
@@ -47,6 +49,18 @@ def find(store: Store, codec: Codec, query: Query) -> KVFlow[Opened | None]:
             except Missing:
                 signal = session.VALUELESS
         yield [waiting.next(signal)]
+
+
+def find_all(store: Store, codec: Codec, groups: Sequence[Group]) -> KVFlow[list[Opened]]:
+    """Checkpoints that were listed; those that were deleted meanwhile are left out."""
+    try:
+        return (yield from read(store, codec, groups))
+    except Missing:
+        found = []
+        for group in groups:
+            one = yield from find(store, codec, Query(group.space, group.id, told=False))
+            found += [one] if one else []
+        return found
 
 
 @dataclass(slots=True)
@@ -78,7 +92,7 @@ def _signal(store: Store, query: Query, look: Look) -> str | None:
         return None
     if query.id is None:
         return session.EARLY if any(_is_on_its_way(store, group) for group in look.early) else None
-    if look.group is not None or store.recent.deleted_under(store.keys.group(query.space, query.id)):
+    if look.group is not None or not query.told or store.recent.deleted_under(store.keys.group(query.space, query.id)):
         return None
     made = session.made_at(query.id)
     return session.UNLISTED if made is not None and store.is_young(made) else None

@@ -14,7 +14,8 @@ The metadata of a key (1,024 bytes) carries what is asked without reading values
     s     characters of the value
     r     the run's part of the key, if there is a run
     d     1, if the checkpoint counts delta channels
-    m, a  scalars of the checkpoint's metadata, and 1 if these are all; neither when values are encrypted
+    m, o  scalars of the checkpoint's metadata, and the names of all else in it; neither when values are encrypted,
+          and only source and step if there is no room for more
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ VERSION: Final = 1
 LONGEST_KEY: Final = 512
 """Bytes."""
 
-MOST_METADATA: Final = 1_024
-"""Bytes of a key's metadata, serialized."""
+MOST_METADATA: Final = 1_000
+"""Bytes of a key's metadata, serialized. The limit is 1,024, and a copy's size may have a digit more."""
 
 WHOLE: Final = "9"
 WITHOUT_PARENT: Final = "8"
@@ -178,10 +179,11 @@ def counts_deltas(listed: Listed) -> bool:
 def surely_not(listed: Listed, filter: Mapping[str, Any]) -> bool:
     """Whether a filter leaves a checkpoint out, as far as its key tells. What it lets through is to be read."""
     told = _told(listed)
-    facts, complete = told.get("m"), bool(told.get("a"))
+    facts, others = told.get("m"), told.get("o")
     if not isinstance(facts, dict):
         return False
-    return any(facts[name] != value if name in facts else complete for name, value in filter.items())
+    absent = set(filter).difference(facts, others) if isinstance(others, list) else set()
+    return bool(absent) or any(facts[name] != value for name, value in filter.items() if name in facts)
 
 
 def head_metadata(size: int, run: str | None, metadata: Mapping[str, Any], *, plain: bool) -> dict[str, Any]:
@@ -194,11 +196,11 @@ def head_metadata(size: int, run: str | None, metadata: Mapping[str, Any], *, pl
     if not plain:
         return told
     facts = {name: value for name, value in metadata.items() if _is_fact(value)}
-    for some in (facts, {name: facts[name] for name in ("source", "step") if name in facts}):
-        full = {**told, "m": some, **({"a": 1} if len(some) == len(metadata) else {})}
-        if len(json.dumps(full)) <= MOST_METADATA:
-            return full
-    return told
+    full = {**told, "m": facts, "o": [name for name in metadata if name not in facts]}
+    if len(json.dumps(full)) <= MOST_METADATA:
+        return full
+    core = {**told, "m": {name: facts[name] for name in ("source", "step") if name in facts}}
+    return core if len(json.dumps(core)) <= MOST_METADATA else told
 
 
 def _is_fact(value: Any) -> bool:

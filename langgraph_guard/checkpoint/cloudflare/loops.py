@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from langgraph_guard.checkpoint.cloudflare.clock import Clock
@@ -67,7 +68,7 @@ class Commits:
 
     async def put(self, put: PutMany) -> None:
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ticket = Ticket(put, lambda: settled.done() or settled.set_result(None))  # type: ignore[func-returns-value]
+        ticket = Ticket(put, partial(_tell, settled))
         self._queue.add(ticket, time.monotonic())
         self._more.set()
         if self._sender is None:
@@ -98,3 +99,8 @@ class Commits:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._more.wait()
+
+
+def _tell(settled: asyncio.Future[None]) -> None:
+    if not settled.done():  # a caller who was cancelled waits for nothing
+        settled.set_result(None)

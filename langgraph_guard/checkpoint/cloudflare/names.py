@@ -32,6 +32,9 @@ _END: Final = "~"
 STAMP: Final = 22
 """Characters of a stamp."""
 
+AN_HOUR: Final = 3_600.0
+"""In seconds."""
+
 
 def part(text: str) -> str:
     """`text` as 1 to 96 characters of `[A-Za-z0-9_=-]`."""
@@ -60,16 +63,23 @@ def id_of(encoded: str) -> str:
 
 
 class Stamps:
-    """Names for calls, so that every call writes keys of its own: they sort by time, and in one process by order.
+    """Names for calls, so that every call writes keys of its own; they sort as calls were made.
 
     A key is never written twice: a second write within a second is refused by Workers KV, and readers elsewhere might
-    see the first one for a minute.
+    see the first one for a minute. Clocks of processes differ, so what a process has read comes before what it writes
+    (a Lamport clock): of two answers to one question, the later stays.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._last = 0
         self._lock = threading.Lock()
+
+    def saw(self, moment: float) -> None:
+        """Go on from there. A clock that is wrong by more than an hour is not followed."""
+        with self._lock:
+            if 0 < moment < self._now() + AN_HOUR:
+                self._last = max(self._last, int(moment * 1_000_000) + 1)
 
     def next(self) -> str:
         with self._lock:

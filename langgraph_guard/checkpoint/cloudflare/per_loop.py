@@ -1,4 +1,4 @@
-"""One thing for each event loop, closed before its loop ends: connections and futures belong to the loop they are of."""
+"""One thing for each event loop, closed before its loop ends: connections and futures belong to one loop."""
 
 from __future__ import annotations
 

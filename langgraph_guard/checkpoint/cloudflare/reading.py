@@ -15,6 +15,7 @@ from langgraph.checkpoint.base import CheckpointMetadata, CheckpointTuple
 from langgraph_guard.checkpoint.cloudflare.commands import GetMany, GetOne, KVFlow
 from langgraph_guard.checkpoint.cloudflare.layout import Group, size_of
 from langgraph_guard.checkpoint.cloudflare.records import Calls, Stored, read_calls, read_checkpoint, writes_of
+from langgraph_guard.checkpoint.cloudflare.session import latest_moment
 from langgraph_guard.checkpoint.cloudflare.store import Store
 from langgraph_guard.checkpoint.cloudflare.transport import Listed
 from langgraph_guard.checkpoint.core.codec import Codec
@@ -35,8 +36,9 @@ class Missing(Exception):
 
 def values(store: Store, wanted: Iterable[Listed]) -> KVFlow[Values]:
     """The values of listed keys; those that are not there are left out."""
-    cached = {each.name: store.recent.value(each.name) for each in (found := [*wanted])}
-    requests = list(_requests([each for each in found if cached[each.name] is None]))
+    listed = [*wanted]
+    cached = {each.name: store.recent.value(each.name) for each in listed}
+    requests = list(_requests([each for each in listed if cached[each.name] is None]))
     replies = (yield requests) if requests else []
     for request, reply in zip(requests, replies, strict=True):
         cached.update(reply if isinstance(request, GetMany) else {request.key: reply})
@@ -105,6 +107,7 @@ def calls_of(store: Store, codec: Codec, group: Group, values: Mapping[str, str]
 def read(store: Store, codec: Codec, groups: Sequence[Group]) -> KVFlow[list[Opened]]:
     """Checkpoints with their writes; raises `Missing` if a value of one is not there."""
     found = yield from values(store, [each for group in groups for each in group.needed])
+    store.stamps.saw(latest_moment([store.keys.place_of(key) for group in groups for key in group.keys]))
     return [opened(store, codec, group, found) for group in groups]
 
 

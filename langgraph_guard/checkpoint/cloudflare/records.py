@@ -2,8 +2,8 @@
 
     1.<base64 of msgpack [thread, ns, body]>
 
-Text, because many values are read by one request only if they are text. `thread` and `ns` are the names that the key may
-hold as digests; a reader compares. The body is msgpack, and compressed or sealed as the codec does it:
+Text, because many values are read by one request only if they are text. `thread` and `ns` are the names that the key
+may hold as digests; a reader compares. The body is msgpack, and compressed or sealed as the codec does it:
 
     checkpoint   [parent, told, {channel: value, …}]      told: the checkpoint without its values, and the metadata
     writes       [task, path, [[index, channel, value], …]]
@@ -113,10 +113,10 @@ def draft_writes(codec: Codec, owner: Owner, task: str, path: str, writes: Seque
     return Draft(owner, ormsgpack.packb([task, path, dumped]), sizes)
 
 
-def moved(codec: Codec, text: str, key: str, owner: Owner, target: str) -> str:
-    """The same contents as the value of another key, for another owner."""
-    _, body = _opened(codec, text, key)
-    return _text(owner, codec.wrap(body, _bound(codec, target)))
+def moved(codec: Codec, text: str, key: str, thread: str, target: str) -> str:
+    """The same contents as the value of another key, of another thread."""
+    owner, body = _opened(codec, text, key)
+    return _text(Owner(thread, owner.ns), codec.wrap(body, _bound(codec, target)))
 
 
 def cut(codec: Codec, text: str, key: str, target: str) -> str:

@@ -58,7 +58,8 @@ class Address:
     def of_url(cls, url: str, api_token: str | None) -> Address:
         """Of a namespace's URL, as the REST API has it."""
         found = re.fullmatch(
-            r"(?P<base>https?://[^\s?#@]+?)(/accounts/(?P<account>[^/]+))?/storage/kv/namespaces/(?P<ns>[^/]+)/?", str(url)
+            r"(?P<base>https?://[^\s?#@]+?)(/accounts/(?P<account>[^/]+))?/storage/kv/namespaces/(?P<ns>[^/]+)/?",
+            str(url),
         )
         if found is None:
             raise ConfigError("url", "must be like https://…/accounts/<id>/storage/kv/namespaces/<id>")
@@ -68,6 +69,11 @@ class Address:
     def url(self) -> str:
         account = "" if self.account_id is None else f"/accounts/{self.account_id}"
         return f"{self.base_url.rstrip('/')}{account}/storage/kv/namespaces/{self.namespace_id}"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether certificates are checked: without TLS, loading them only takes time."""
+        return self.base_url.startswith("https:")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -95,7 +101,9 @@ class Sent:
 
 
 def list_keys(prefix: str, limit: int, cursor: str) -> Sent:
-    return Sent("GET", "/keys", {"params": {"prefix": prefix, "limit": limit, **({"cursor": cursor} if cursor else {})}})
+    return Sent(
+        "GET", "/keys", {"params": {"prefix": prefix, "limit": limit, **({"cursor": cursor} if cursor else {})}}
+    )
 
 
 def get_many(keys: Sequence[str]) -> Sent:

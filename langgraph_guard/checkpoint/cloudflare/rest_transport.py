@@ -99,7 +99,11 @@ class RestTransport:
 
     def _connect(self) -> httpx.Client:
         return httpx.Client(
-            headers=self.address.headers, timeout=PATIENCE, limits=CONNECTIONS, transport=self._blocking
+            headers=self.address.headers,
+            timeout=PATIENCE,
+            limits=CONNECTIONS,
+            transport=self._blocking,
+            verify=self.address.is_https,
         )
 
 
@@ -144,5 +148,9 @@ class AsyncRestTransport:
 
     def _connect(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            headers=self.address.headers, timeout=PATIENCE, limits=CONNECTIONS, transport=self._transport
+            headers=self.address.headers,
+            timeout=PATIENCE,
+            limits=CONNECTIONS,
+            transport=self._transport,
+            verify=self.address.is_https,
         )

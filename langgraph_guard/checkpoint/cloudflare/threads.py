@@ -30,20 +30,21 @@ class Threads:
         return [self._do(command) for command in commands]
 
     def _do(self, command: Command) -> Any:
-        if isinstance(command, Wait):
-            return self._clock.sleep(command.seconds)
         if isinstance(command, PutMany):
             return self._commit(Ticket(command))
-        return run(self._deliver(command), self._perform)
+        return self._act(command) if isinstance(command, Wait) else run(self._deliver(command), self._perform)
 
     def _deliver(self, request: Request) -> Delivery[Any]:
         return deliver(request, self._terms, self._transport.pace, self._clock.now)
 
     def _perform(self, actions: Sequence[Action]) -> list[Any]:
-        return [
-            self._clock.sleep(action.seconds) if isinstance(action, Wait) else action.of(self._transport)
-            for action in actions
-        ]
+        return [self._act(action) for action in actions]
+
+    def _act(self, action: Action) -> Any:
+        if isinstance(action, Wait):
+            self._clock.sleep(action.seconds)
+            return None
+        return action.of(self._transport)
 
     # Group commit: whoever finds no request on its way sends one, for all that wait
 

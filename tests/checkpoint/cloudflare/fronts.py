@@ -1,0 +1,47 @@
+"""Savers on the Workers KV of the tests: in memory, with weather and faults, on a clock that only a test moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph_guard.checkpoint.cloudflare import CloudflareKVSaver, RestTransport
+from langgraph_guard.testing import FakeClock
+from langgraph_guard.testing.contracts.saver import STORED_TYPES
+from langgraph_guard.testing.contracts.saver.harness import blank
+from tests.servers.kv_front import NAMESPACE, KVFront, Quota
+from tests.servers.kv_store import Weather
+
+
+def front(quota: Quota | None = None, **weather: Any) -> KVFront:
+    """One namespace, and what stands before it. `weather`: as `Weather` has it."""
+    return KVFront(FakeClock(), Weather(**weather), quota)
+
+
+def transport(front: KVFront) -> RestTransport:
+    """Without a socket, blocking or not."""
+    place = front.place
+    wire = front.transport
+    return RestTransport.of_url(
+        place.url, api_token=place.api_token, blocking=wire, asynchronous=wire, now=front.clock.now
+    )
+
+
+def saver(front: KVFront, **options: Any) -> CloudflareKVSaver:
+    """A process that just started. Nothing is waited for but what a test asks for."""
+    return over(transport(front), front, **options)
+
+
+def over(transport: RestTransport, front: KVFront, **options: Any) -> CloudflareKVSaver:
+    """The same over a transport of the test's own."""
+    terms = {"group_window": 0.0, "allowed_types": STORED_TYPES, "clock": front.clock, **options}
+    return CloudflareKVSaver(transport, **terms)
+
+
+def names(front: KVFront) -> list[str]:
+    """Every key that is there, visible yet or not."""
+    return front.store.names(NAMESPACE)
+
+
+def checkpoint(id: str, **values: Any) -> Any:
+    """One with these values."""
+    return {**blank(1), "id": id, "channel_values": values, "channel_versions": dict.fromkeys(values, "1")}
