@@ -5,16 +5,17 @@ The processes are this file, run with a role: they say on a line what they did, 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[3]))
@@ -24,6 +25,7 @@ import pytest
 from langgraph_guard._redis import RedisLink
 from langgraph_guard.backends import SystemClock
 from langgraph_guard.backends.redis.ledger import RedisLedger
+from langgraph_guard.flow import arun, run
 from langgraph_guard.policies.ledger import (
     Account,
     Balance,
@@ -37,8 +39,6 @@ from langgraph_guard.policies.ledger import (
     Settle,
 )
 
-PROCESSES: Final = 8
-THREADS: Final = 8
 CALLS: Final = 4
 LEASE: Final = 60.0
 NOON: Final = 1_767_268_800.0
@@ -51,6 +51,16 @@ LIMITS: Final = {
     Account("", "global", "", "usd", "hour"): 560_000,
 }
 USER: Final = Account("acme", "user", "42", "usd", "day")
+
+
+class Crowd(NamedTuple):
+    """How many processes, and how many workers each has."""
+
+    processes: int
+    each: int
+
+
+EIGHT_BY_EIGHT: Final = Crowd(8, 8)
 
 
 class Noon(SystemClock):
@@ -77,35 +87,52 @@ def say(what: object) -> None:
 
 
 def spend(url: str) -> NoReturn:
-    """Race for the limits under each prefix that is named, with eight threads."""
+    """Race for the limits under each prefix that is named, with as many workers as are asked for."""
     say("ready")
     while True:
-        prefix, seed, slots = json.loads(input())
+        prefix, seed, slots, workers, way = json.loads(input())
         ledger = open_ledger(url, prefix, slots=slots, tenant="acme")
-
-        def work(thread: int) -> tuple[int, int, int]:
-            dice = random.Random(f"{seed}-{thread}")  # noqa: B023 - run now
-            cost = granted = 0
-            over = []
-            for call in range(CALLS):
-                held, id = dice.randint(10_000, 30_000), f"{seed}-{thread}-{call}"  # noqa: B023 - run now
-                charges = tuple(Charge(account, held, limit) for account, limit in LIMITS.items())
-                (reply, balances) = ledger.execute([Reserve(id, charges), Read(tuple(LIMITS))])  # noqa: B023 - run now
-                over += _over(balances)
-                if not isinstance(reply, Granted):
-                    continue
-                granted += 1
-                if dice.random() < 0.2:
-                    ledger.execute([Release(id)])  # noqa: B023 - run now
-                    continue
-                actual = dice.randint(0, held)
-                ledger.execute([Settle(id, {"usd": actual})])  # noqa: B023 - run now
-                cost += actual
-            return cost, granted, max(over)
-
-        with ThreadPoolExecutor(THREADS) as pool:
-            done = list(pool.map(work, range(THREADS)))
+        crowd = [calls(f"{seed}-{worker}") for worker in range(workers)]
+        done = in_threads(ledger, crowd) if way == "threads" else asyncio.run(in_tasks(ledger, crowd))
         say([sum(each[0] for each in done), sum(each[1] for each in done), max(each[2] for each in done)])
+
+
+Calls: TypeAlias = Generator[Sequence[Any], list[Any], tuple[int, int, int]]
+
+
+def calls(seed: str) -> Calls:
+    """One worker's calls: what they cost, how many were granted, and by how much an account was ever over its limit."""
+    dice = random.Random(seed)
+    cost = granted = 0
+    over = []
+    for call in range(CALLS):
+        held, id = dice.randint(10_000, 30_000), f"{seed}-{call}"
+        charges = tuple(Charge(account, held, limit) for account, limit in LIMITS.items())
+        reply, balances = yield [Reserve(id, charges), Read(tuple(LIMITS))]
+        over += _over(balances)
+        if not isinstance(reply, Granted):
+            continue
+        granted += 1
+        if dice.random() < 0.2:
+            yield [Release(id)]
+            continue
+        actual = dice.randint(0, held)
+        yield [Settle(id, {"usd": actual})]
+        cost += actual
+    return cost, granted, max(over)
+
+
+def in_threads(ledger: RedisLedger, crowd: Sequence[Calls]) -> list[tuple[int, int, int]]:
+    """Each worker is a thread."""
+    with ThreadPoolExecutor(len(crowd)) as pool:
+        return list(pool.map(lambda each: run(each, ledger.execute), crowd))
+
+
+async def in_tasks(ledger: RedisLedger, crowd: Sequence[Calls]) -> list[tuple[int, int, int]]:
+    """Each worker is a task of one event loop."""
+    done = await asyncio.gather(*(arun(each, ledger.aexecute) for each in crowd))
+    await ledger._link.aclose()
+    return done
 
 
 def _over(balances: Any) -> list[int]:
@@ -185,20 +212,25 @@ def balance(ledger: RedisLedger, account: Account = USER) -> tuple[int, int]:
     return each.spent, each.reserved
 
 
-def race(url: str, prefix: str, trials: int, slots: str) -> None:
-    """Eight processes with eight threads each spend $0.50; the books must be right to the micro-USD."""
+Way: TypeAlias = Literal["threads", "tasks"]
+
+
+def race(
+    url: str, prefix: str, trials: int, slots: str = "one", crowd: Crowd = EIGHT_BY_EIGHT, way: Way = "threads"
+) -> None:
+    """Everybody spends $0.50 at once; the books must be right to the micro-USD."""
     with ExitStack() as stack:
-        workers = [stack.enter_context(process("spend", url)) for _ in range(PROCESSES)]
-        assert [worker.hear() for worker in workers] == ["ready"] * PROCESSES
+        workers = [stack.enter_context(process("spend", url)) for _ in range(crowd.processes)]
+        assert [worker.hear() for worker in workers] == ["ready"] * crowd.processes
         for trial in range(trials):
             ours = f"{prefix}-{trial}"
             ledger = open_ledger(url, ours, slots=slots, tenant="acme")
             ledger.execute([OpenTurn("acme", "s1", "t1")])
             for number, worker in enumerate(workers):
-                worker.tell([ours, f"{trial}-{number}", slots])
+                worker.tell([ours, f"{trial}-{number}", slots, crowd.each, way])
             costs, granted, over = zip(*(worker.hear() for worker in workers), strict=True)
             assert max(over) <= 0
-            assert 0 < sum(granted) < PROCESSES * THREADS * CALLS  # otherwise there was no race
+            assert 0 < sum(granted) < crowd.processes * crowd.each * CALLS  # otherwise there was no race
             assert {balance(ledger, account) for account in LIMITS} == {(sum(costs), 0)}
 
 
@@ -214,6 +246,16 @@ def test_eight_processes_of_eight_threads_spend_no_more_than_the_limit(url: str,
 def test_eight_processes_of_eight_threads_spend_no_more_in_fifty_trials(url: str, prefix: str, slots: str) -> None:
     """The figure of the README."""
     race(url, prefix, 50, slots)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("way", ["threads", "tasks"])
+@pytest.mark.parametrize("processes", [1, 8])
+@pytest.mark.parametrize("workers", [32, 48, 64])
+def test_a_crowd_spends_no_more_in_fifty_trials(url: str, prefix: str, workers: int, processes: int, way: Way) -> None:
+    """In one process and in eight, blocking and on event loops."""
+    race(url, prefix, 50, crowd=Crowd(processes, workers // processes), way=way)
 
 
 def test_a_worker_that_is_killed_loses_nothing_and_costs_its_own_reservation(url: str, prefix: str) -> None:
