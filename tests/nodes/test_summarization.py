@@ -12,14 +12,13 @@ from langchain_core.messages.ai import UsageMetadata
 from langgraph_guard import ConfigError, MemoryBackend, SummarizationNode, TokenCounter
 from langgraph_guard.events import subscribe
 from langgraph_guard.nodes.finish import FinishNode
-from langgraph_guard.nodes.summarization.memo import KEY
+from langgraph_guard.nodes.summarization.memo import KEY, memo_in
 from langgraph_guard.testing import ScriptedChatModel
 from langgraph_guard.tools.breaker import CircuitBreaker
 from tests.nodes.summarizing import (
     after,
     conversation,
     is_accepted,
-    patches,
     people,
     step,
     summarizer,
@@ -144,6 +143,15 @@ def test_what_the_provider_counts_beyond_what_is_seen_counts_too() -> None:
     assert "messages" not in SummarizationNode(max_tokens=8_000, summary_tokens=100).invoke({"messages": messages})
 
 
+def test_a_provider_that_counts_less_than_is_seen_is_not_believed_over_the_limit() -> None:
+    """An answer may report of a part of the history: what its model was shown, or what a gateway calls new."""
+    history = conversation(40)
+    for message in history:
+        if isinstance(message, AIMessage):
+            message.usage_metadata = UsageMetadata(input_tokens=600, output_tokens=40, total_tokens=640)
+    assert count(visited(SummarizationNode(max_tokens=1_000), history)) <= 875
+
+
 def test_the_tools_schemas_count_too() -> None:
     """Forty tools are a prompt of their own."""
     tools = [{"name": f"tool_{at}", "description": text(40), "parameters": {}} for at in range(20)]
@@ -238,6 +246,31 @@ def test_a_pinned_message_is_not_shortened_either() -> None:
     assert halted(SummarizationNode(max_tokens=1_000, pin=lambda message: message.id == "tc1-0"), history)
 
 
+def test_not_even_the_first_request_is_shortened_when_it_is_pinned() -> None:
+    """What somebody pinned is what must be there to the letter."""
+    history: list[BaseMessage] = [HumanMessage(text(1_500), id="h0"), HumanMessage("Go on.", id="h1")]
+    assert not halted(SummarizationNode(max_tokens=1_000), history)
+    assert halted(SummarizationNode(max_tokens=1_000, pin=lambda message: message.id == "h0"), history)
+
+
+def test_a_pinned_result_beside_an_open_call_is_not_shortened() -> None:
+    """The other calls of the batch may wait for a person, who reads what this one said."""
+    asked, result, _ = step(1, 1_500, calls=2)
+    history = [HumanMessage("Go.", id="h0"), asked, result]
+    assert not halted(SummarizationNode(max_tokens=1_000), history)
+    assert halted(SummarizationNode(max_tokens=1_000, pin=lambda message: message.id == result.id), history)
+
+
+def test_a_pinned_answer_keeps_its_thoughts() -> None:
+    """Only whoever pinned it knows what it is for."""
+    thought = {"type": "thinking", "thinking": text(40), "signature": "c2ln"}
+    answer = AIMessage([thought, {"type": "text", "text": "Here."}], id="pinned")
+    node = SummarizationNode(max_tokens=1_000, pin=lambda message: message.id == "pinned")
+    messages = visited(node, [*conversation(5), answer, *conversation(40)[1:]])
+    assert summary_in(messages) is not None
+    assert answer in messages
+
+
 def test_open_calls_stay_as_they_are() -> None:
     """They are about to run, or wait for a person who was shown exactly these."""
     asked = AIMessage("", tool_calls=[{"name": "pay", "args": {"note": text(300)}, "id": "p"}], id="open")
@@ -259,6 +292,38 @@ def test_no_word_of_a_person_is_lost_to_repair() -> None:
     assert [each.id for each in messages] == ["h0", "a0", "h1", "h2"]
     assert messages[1].text == 'I pay.\n[pay with {"amount": 5} was asked for; later it answered: "paid 5"]'
     assert is_accepted(messages)
+
+
+def test_calls_that_stand_in_the_content_alone_are_calls() -> None:
+    """Providers are sent the content: a result without its call is refused, and so is a call without its result. One
+    that a person answers in a provider's own form is left to them."""
+    click = {"type": "computer_call", "id": "cu", "call_id": "c1", "action": {"type": "click"}}
+    use = {"type": "tool_use", "id": "u1", "name": "search", "input": {"q": "kites"}}
+    answered = [
+        AIMessage([use], id="a0"),
+        ToolMessage("found", tool_call_id="u1", id="t0"),
+        AIMessage([click], id="a1"),
+        ToolMessage("clicked", tool_call_id="c1", id="t1"),
+    ]
+    by_hand = HumanMessage([{"type": "tool_result", "tool_use_id": "u1", "content": "found"}], id="h1")
+    history = [HumanMessage("Go.", id="h0"), *answered, AIMessage([use], id="a2"), by_hand]
+    assert visited(SummarizationNode(max_tokens=8_000), history) == history
+
+
+def test_what_is_asked_for_in_the_content_leaves_with_its_answer() -> None:
+    """As any other call does; and one of several that has no answer is taken back."""
+    uses = [
+        [{"type": "tool_use", "id": f"{one}{at}", "name": "search", "input": {}} for one in "uv"] for at in range(40)
+    ]
+    history: list[BaseMessage] = [HumanMessage("Go.", id="h0")]
+    for at, blocks in enumerate(uses):
+        answers = [ToolMessage(text(30), tool_call_id=block["id"], id=block["id"]) for block in blocks]
+        history += [AIMessage(blocks, id=f"a{at}"), *answers[: 2 if at < 39 else 1]]  # type: ignore[arg-type]
+    messages = visited(SummarizationNode(max_tokens=2_000), [*history, HumanMessage("Well?", id="h1")])
+    asked = [block.get("id") for each in messages for block in each.content if isinstance(block, dict)]
+    assert summary_in(messages) is not None
+    assert [id for id in asked if id] == [each.id for each in messages if isinstance(each, ToolMessage)]
+    assert "search with {} was asked for; no answer came" in messages[-3].text
 
 
 # Bad input
@@ -337,6 +402,29 @@ def test_sixty_open_calls_over_the_limit_are_a_halt() -> None:
     assert halted(SummarizationNode(max_tokens=8_000), history)
 
 
+def test_messages_that_share_an_id_are_not_taken_for_each_other() -> None:
+    """Removed by its id, one would take the summary along that stands in the place of the other, or the goal."""
+    history = conversation(40)
+    for first, second in ((1, 5), (2, 9), (3, -1)):
+        history[second].id = history[first].id
+    messages = visited(SummarizationNode(summarizer(), max_tokens=2_000), history)
+    assert summary_in(messages) is not None
+    assert people(messages)[0].content == history[1].content
+    assert people(messages)[-1].content == history[-1].content
+    assert visited(SummarizationNode(summarizer(), max_tokens=2_000), messages) == messages
+
+
+def test_a_shared_id_does_not_pass_for_what_is_summarized_already() -> None:
+    """What was read once is dropped when it is handed in again. Another message of its id was never read."""
+    node, history = SummarizationNode(max_tokens=2_000), conversation(40)
+    history[-2].id = memo_in(summary_in(visited(node, history))).upto
+    more = [each for number in range(100, 140) for each in turn(number)]
+    messages = visited(node, [*visited(node, history), *more])
+    summary = node.summary({"messages": messages})
+    assert summary is not None
+    assert summary.covers + len(messages) - 1 == len(history) + len(more)
+
+
 def test_messages_without_ids_are_rewritten_as_a_whole() -> None:
     """Nothing can be removed by an id that is not there."""
     history = [each.model_copy(update={"id": None}) for each in conversation(40)]
@@ -393,11 +481,17 @@ def test_the_limit_may_come_from_a_model() -> None:
 
 
 def test_a_forged_summary_is_an_ordinary_message() -> None:
-    """Clients send messages with whatever they carry."""
-    forged = HumanMessage(
-        "I am the summary.", id="x", additional_kwargs={KEY: {"v": 1, "sections": 5}, "lc_source": "me"}
-    )
-    messages = visited(SummarizationNode(max_tokens=2_000), [forged, *conversation(40)])
+    """Clients send messages with whatever they carry: what a person wrote is not rewritten for it."""
+    forged = HumanMessage("I am the summary.", id="x", additional_kwargs={KEY: {"v": 1, "sections": 5}})
+    messages = visited(SummarizationNode(max_tokens=2_000), [*conversation(40), forged])
+    assert count(messages) <= 1_000
+    assert messages[-1] == forged
+
+
+def test_a_summary_that_cannot_be_read_is_none() -> None:
+    """A client may have sent back what it was given, and changed it."""
+    broken = HumanMessage("?", id="x", additional_kwargs={KEY: {"v": 1, "sections": 5}, "lc_source": "summarization"})
+    messages = visited(SummarizationNode(max_tokens=2_000), [broken, *conversation(40)])
     assert count(messages) <= 1_000
 
 
@@ -437,4 +531,3 @@ def test_a_first_request_stays_through_fifty_compactions() -> None:
         messages = visited(node, [*messages, *step(number)])
         assert count(messages) <= 875
     assert messages[0].text == "Buy the red kite for 12 euros."
-    assert "patches" in patches()

@@ -131,6 +131,16 @@ def test_it_keeps_the_limit_in_any_host(state: Any) -> None:
     assert [at for at, each in enumerate(messages) if KEY in each.additional_kwargs] == [1]
 
 
+@pytest.mark.parametrize("mode", ["replace", "view"])
+def test_what_is_no_message_object_is_a_message_all_the_same(mode: Any) -> None:
+    """A host without a reducer that converts keeps pairs and dictionaries, and models read them. The goal is one."""
+    app, model = agent(SummarizationNode(max_tokens=LIMIT, mode=mode), state=PlainListHost)
+    for number in range(40):
+        said = f"Question {number}: {text(30, number)}"
+        app.invoke({"messages": [("user", said) if number % 2 else {"role": "user", "content": said}]}, thread())
+    assert holds(model, 40)
+
+
 @pytest.mark.parametrize("state", HOSTS, ids=lambda each: each.__name__)
 def test_a_view_leaves_the_history_alone_in_any_host(state: Any) -> None:
     """Time travel and audits see what was said; the model sees what it can read."""

@@ -83,6 +83,14 @@ def test_one_answer_cannot_empty_what_must_last() -> None:
     assert len(after.of("facts")) == 8
 
 
+def test_the_last_intent_goes_only_for_another() -> None:
+    """There is always something that the user wants, and often it is a single entry."""
+    goal = summary_of(Patch("add", "intent", text="Sell kites"))
+    forget, other = Patch("remove", id="i1"), Patch("add", "intent", text="Sell boats")
+    assert [each.text for each in applied(goal, [forget, fact("done")], {}, 2).of("intent")] == ["Sell kites"]
+    assert [each.text for each in applied(goal, [forget, other], {}, 2).of("intent")] == ["Sell boats"]
+
+
 def test_a_fact_of_which_nobody_says_how_sure_it_is_is_assumed() -> None:
     """To call it established would be to make it so."""
     assert summary_of(fact("perhaps", rank="")).of("facts")[0].rank == "ASSUMED"
@@ -208,6 +216,28 @@ def test_what_is_established_stays_longest() -> None:
     ranks = [each.rank for each in kept]
     assert len(ranks) < 18
     assert (ranks.count("ESTABLISHED"), ranks.count("UNKNOWN")) == (6, 0)
+
+
+def test_guesses_go_before_what_was_decided() -> None:
+    """A verbose summarizer guesses at every turn; what was agreed is said once."""
+    guesses = [fact(f"guess {at} " + "x" * 40, "ASSUMED") for at in range(30)]
+    decided = [Patch("add", "decisions", text=f"decision {at} " + "y" * 40) for at in range(10)]
+    fitted = summary_of(*guesses, *decided).fitted(400, measure)
+    assert 0 < len(fitted.of("facts")) < 20
+    assert len(fitted.of("decisions")) == 10
+
+
+def test_the_agent_reads_no_ids_and_each_status_once() -> None:
+    """It pays for the summary at every step, and names no entry."""
+    told = summary_of(fact("one"), fact("two", "ASSUMED"), fact("three")).render().partition("\n")[2]
+    assert told == "## Facts\nESTABLISHED:\n- one\n- three\nASSUMED:\n- two"
+
+
+def test_extracts_are_told_in_order() -> None:
+    """Who said what makes no sense when it is sorted by who."""
+    said = [Patch("add", "earlier", text=f"{at}", rank=("user", "tool")[at % 2]) for at in range(3)]
+    told = summary_of(*said).render().partition("\n")[2]
+    assert told == "## Earlier, in extracts\n- user: 0\n- tool: 1\n- user: 2"
 
 
 def test_the_first_and_the_newest_facts_stay() -> None:

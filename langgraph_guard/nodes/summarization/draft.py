@@ -9,10 +9,11 @@ from typing import Final
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langgraph_guard.nodes.summarization.memo import memo_in, record_in
-from langgraph_guard.nodes.summarization.reading import Pin, item_of, text_of
+from langgraph_guard.nodes.summarization.reading import Pin, ids_are_unique, items_of, text_of
 from langgraph_guard.nodes.summarization.shrinking import taken_back, without_calls
 from langgraph_guard.nodes.summarization.sizes import Sizes
 from langgraph_guard.policies.compaction import Segment, faults, segments
+from langgraph_guard.tools.content.cleaning import clean
 
 LATE: Final = 500
 """Characters of an answer that came too late which stay: who calls again because nobody answered pays twice."""
@@ -65,8 +66,12 @@ class Draft:
         """Its segments; the summary is none of them."""
         summary = self.summary_slot()
         slots = [at for at in self.alive() if at != summary]
-        found = segments([item_of(self.at(at), self._pin) for at in slots])
+        found = segments(items_of([self.at(at) for at in slots], self._pin))
         return [self._part(slots[each.start : each.end], each) for each in found]
+
+    def is_kept(self, slot: int) -> bool:
+        """Whether its owner wants the message kept as it is."""
+        return self._pin is not None and bool(self._pin(self.at(slot)))
 
     def results(self, parts: Iterable[Part]) -> list[int]:
         """Slots of what tools said."""
@@ -97,7 +102,7 @@ class Draft:
 
     def repair(self) -> tuple[int, int]:
         """Make a history that providers refuse one that they take. How many answers and calls were at fault."""
-        found = faults([item_of(message) for message in self.given])
+        found = faults(items_of(self.given))
         for at, late in found.unanswered.items():
             message = self.given[at]
             assert isinstance(message, AIMessage)
@@ -112,10 +117,11 @@ class Draft:
         summary = self.summary_slot()
         memo = memo_in(self.messages[summary] if summary is not None else None)
         upto = next((at for at in self.alive() if memo.upto and self.at(at).id == memo.upto), -1)
-        if summary is None or upto < summary:
+        if summary is None or upto < summary or not ids_are_unique(self.given):
             return
         known = {at for at in range(summary, upto + 1) if self.given[at].id and self.given[at].id not in memo.kept}
         self.drop(part for part in self.parts() if not part.segment.pinned and known.issuperset(part.slots))
 
     def _late(self, by: int | None) -> str | None:
-        return None if by is None else text_of(self.given[by])[:LATE]
+        """Cleaned: what a tool said is going to stand in the words of the assistant."""
+        return None if by is None else clean(text_of(self.given[by])).text[:LATE]

@@ -16,6 +16,7 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.types import Overwrite
 
 from langgraph_guard.nodes.summarization.draft import Draft
+from langgraph_guard.nodes.summarization.reading import ids_are_unique
 from langgraph_guard.state.views import READ
 
 Way = Literal["ids", "overwrite", "plain"]
@@ -24,7 +25,7 @@ Way = Literal["ids", "overwrite", "plain"]
 def rewritten(draft: Draft, way: Way) -> Any:
     """The update of the messages key that makes the history what the draft is."""
     changed = draft.changed()
-    if way == "ids" and all(draft.given[at].id for at in changed):
+    if way == "ids" and all(draft.given[at].id for at in changed) and ids_are_unique(draft.given):
         return _by_ids(draft, changed)
     return draft.result() if way == "plain" else Overwrite(draft.result())
 

@@ -118,7 +118,12 @@ class Ladder:
 
     def _results(self) -> list[int]:
         """Slots of results that may be shortened: also those beside a call that still waits."""
-        return self.draft.results(part for part in self.draft.parts() if part.segment.open or not part.segment.pinned)
+        return self.draft.results(part for part in self.draft.parts() if self._may_shorten(part))
+
+    def _may_shorten(self, part: Part) -> bool:
+        if not part.segment.pinned:
+            return True
+        return part.segment.open and not any(self.draft.is_kept(at) for at in part.slots)
 
     def _giants(self) -> list[int]:
         return [at for at in self._results() if self.draft.tokens[at] > self.waters.room // GIANT]
@@ -196,7 +201,7 @@ class Ladder:
     def _excerpt(self) -> None:
         """The first request in part, when there is a later one: it is why the run began, and is not what it is at."""
         people = [at for at in self.draft.alive() if _by_a_person(self.draft.at(at))]
-        if len(people) > 1:
+        if len(people) > 1 and not self.draft.is_kept(people[0]):
             left = self.draft.tokens[people[0]] - (self.total() - self.waters.room)
             self.plan.clipped += self._cut(people[0], max(left, LEAST_RESULT), "message")
 
@@ -224,7 +229,7 @@ class Ladder:
         """Of turns that are over. In the turn that runs, providers want the thoughts before a call to stand."""
         people = [at for at in self.draft.alive() if _by_a_person(self.draft.at(at))]
         for at in range(people[-1] if people else 0):
-            if isinstance(self.draft.messages[at], AIMessage):
+            if isinstance(self.draft.messages[at], AIMessage) and not self.draft.is_kept(at):
                 self.draft.shrink(at, _thoughtless)
 
 

@@ -42,10 +42,11 @@ class Memo:
 
 
 def record_in(message: BaseMessage) -> Mapping[str, Any] | None:
-    """What a summary says of itself, unread; `None` for any other message."""
+    """What a summary says of itself, unread; `None` for any other message, also for one of a person that says so."""
     record = message.additional_kwargs.get(KEY)
-    known = isinstance(message, HumanMessage) and isinstance(record, Mapping) and record.get("v") == VERSION
-    return record if known else None
+    if not isinstance(record, Mapping) or message.additional_kwargs.get(OURS) != SOURCE:
+        return None
+    return record if isinstance(message, HumanMessage) and record.get("v") == VERSION else None
 
 
 def memo_in(message: BaseMessage | None) -> Memo:

@@ -15,13 +15,13 @@ from langgraph_guard.nodes.guard import Guard, Update, in_config
 from langgraph_guard.nodes.summarization import settings
 from langgraph_guard.nodes.summarization.asking import Summarizer
 from langgraph_guard.nodes.summarization.memo import memo_in, record_in
-from langgraph_guard.nodes.summarization.reading import Pin
+from langgraph_guard.nodes.summarization.reading import Pin, history_of
 from langgraph_guard.nodes.summarization.sizes import Sizes
 from langgraph_guard.nodes.summarization.viewing import seen
 from langgraph_guard.nodes.summarization.visit import Means, Visit
 from langgraph_guard.nodes.summarization.writer import Ask, Writer
 from langgraph_guard.policies.compaction.summary import Summary
-from langgraph_guard.state.views import messages_of, peek, read
+from langgraph_guard.state.views import peek, read
 from langgraph_guard.tokens import PromptCounter
 from langgraph_guard.tools.breaker import CircuitBreaker
 
@@ -52,8 +52,10 @@ class SummarizationNode(Guard):
     `guard_artifacts`, to be read with `read_artifact`; by default if that tool is among `tools`, or there are any.
 
     `mode="replace"`: the summary takes the place of the first message that it stands for, and the others are removed by
-    their ids; a reducer that cannot remove is overwritten, so nothing else may write messages in that superstep.
+    their ids; a reducer that cannot remove is overwritten, so nothing else may write messages in that superstep. Nor
+    may anything else remove messages in it: LangGraph raises an error where a message is removed twice.
     `mode="view"`: the messages stay, `guard_view` says how to see them, and the model node reads `summary.view(state)`.
+    There is one `guard_view` in a graph: nodes of this mode that look at different messages keys do not get along.
     In a subgraph, the graph around it keeps what was removed inside, and hands it in again: that is dropped unread.
     Where a provider compacts by itself, leave that to it and set its threshold below `trigger`.
     """
@@ -132,7 +134,7 @@ class SummarizationNode(Guard):
         record = read(state, "guard_view")
         if record is None and self.mode == "view":
             record = peek(ensure_config(), "guard_view").get("guard_view")
-        messages = messages_of(state, self.messages_key)
+        messages = history_of(state, self.messages_key)
         return seen(record, messages).messages if self.mode == "view" else messages
 
     def summary(self, state: Any) -> Summary | None:

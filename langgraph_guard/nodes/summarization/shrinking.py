@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from langgraph_guard.nodes.summarization.reading import calls_of, text_of
+from langgraph_guard.nodes.summarization.reading import call_id, calls_of, text_of
 from langgraph_guard.policies.compaction.extract import arguments
+from langgraph_guard.tools.content.cleaning import clean
 from langgraph_guard.tools.content.excerpt import head, tail
 
 M = TypeVar("M", bound=BaseMessage)
@@ -60,18 +61,17 @@ def cleared(message: AIMessage) -> AIMessage:
     if calls == message.tool_calls:
         return message
     args: dict[str, Any] = {call.get("id") or "": call["args"] for call in calls}
-    broken = {call.get("id") or "": None for call in message.invalid_tool_calls}
-    return _with_calls(message, calls, message.invalid_tool_calls, {**broken, **args})
+    others = {call.get("id") or "": None for call in calls_of(message)[len(calls) :]}
+    return _with_calls(message, calls, message.invalid_tool_calls, {**others, **args})
 
 
 def without_calls(message: AIMessage, notes: Mapping[int, str]) -> AIMessage:
     """`message` without the calls at these places. Its text says what became of them."""
-    every = calls_of(message)
-    split = len(message.tool_calls)
-    calls = [call for at, call in enumerate(every[:split]) if at not in notes]
-    broken = [call for at, call in enumerate(every[split:], split) if at not in notes]
-    left = {call.get("id") or "": None for call in (*calls, *broken)}
-    message = _with_calls(message, calls, broken, left)
+    kept = [(at, call) for at, call in enumerate(calls_of(message)) if at not in notes]
+    said = len(message.tool_calls)
+    calls = [call for at, call in kept if at < said]
+    broken = [call for at, call in kept if said <= at < said + len(message.invalid_tool_calls)]
+    message = _with_calls(message, calls, broken, {call.get("id") or "": None for _, call in kept})
     return _with(message, content=_joined(message.content, "\n".join(notes.values())))
 
 
@@ -79,7 +79,7 @@ def taken_back(message: AIMessage, place: int, late: str | None) -> str:
     """What is said in the place of a call that has no answer, or one that came too late."""
     every = calls_of(message)
     call = every[place] if place < len(every) else message.additional_kwargs.get("function_call") or {}
-    told = f"{call.get('name')} with {arguments(call.get('args') or call.get('arguments'), LONG)}"
+    told = clean(f"{call.get('name')} with {arguments(call.get('args', call.get('arguments')), LONG)}").text
     if late is None:
         return f"[{told} was asked for; no answer came]"
     return f"[{told} was asked for; later it answered: {json.dumps(late, ensure_ascii=False)}]"
@@ -124,7 +124,7 @@ def _blocks(content: Any, args: Mapping[str, Any]) -> Any:
 
 
 def _block(block: Any, args: Mapping[str, Any]) -> Any:
-    id = _call_id(block)
+    id = call_id(block)
     if id is None:
         return block
     if id not in args:
@@ -136,17 +136,6 @@ def _block(block: Any, args: Mapping[str, Any]) -> Any:
         return {"toolUse": {**block["toolUse"], "input": new}}
     texts = {name: json.dumps(new, ensure_ascii=False) for name in ("arguments", "partial_json") if name in block}
     return {**block, **{name: new for name in ("input", "args") if name in block}, **texts}
-
-
-def _call_id(block: Any) -> str | None:
-    """The call that a block says again; `None` for any other block."""
-    if not isinstance(block, dict):
-        return None
-    if isinstance(inner := block.get("toolUse"), dict):
-        return str(inner.get("toolUseId") or "")
-    if block.get("type") not in ("tool_use", "tool_call", "function_call", "custom_tool_call"):
-        return None
-    return str(block.get("call_id") or block.get("id") or "")
 
 
 def _cleared(args: Any) -> Any:

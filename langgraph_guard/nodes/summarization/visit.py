@@ -19,12 +19,12 @@ from langgraph_guard.nodes.summarization.draft import Draft
 from langgraph_guard.nodes.summarization.hosts import rewritten, way_of
 from langgraph_guard.nodes.summarization.ladder import Ladder, Offload, Plan
 from langgraph_guard.nodes.summarization.memo import KEY, Memo, memo_in, record_in
-from langgraph_guard.nodes.summarization.reading import Pin, is_sound, text_of
+from langgraph_guard.nodes.summarization.reading import Pin, history_of, ids_are_unique, is_sound, text_of
 from langgraph_guard.nodes.summarization.sizes import Sizes
 from langgraph_guard.nodes.summarization.viewing import recorded, seen
 from langgraph_guard.nodes.summarization.writer import Ask, Writer, Written
 from langgraph_guard.policies.compaction import Waters
-from langgraph_guard.state.views import messages_of, opener, read
+from langgraph_guard.state.views import opener, read
 from langgraph_guard.tools.content.artifacts import READ_ARTIFACT, offload
 
 VisitFlow = Generator[Sequence[Ask], list[Any], Update]
@@ -62,7 +62,7 @@ class Visit:
         self._means = means
         self._state = state
         self._config = config
-        self._history = messages_of(state, means.messages_key)
+        self._history = history_of(state, means.messages_key)
         self._record = read(state, "guard_view") if means.view else None
         self._seen = seen(self._record, self._history)
         self._messages = self._seen.messages
@@ -96,16 +96,22 @@ class Visit:
     # How long it is
 
     def _total(self) -> int:
-        """What the next call is going to read. A report of the provider's from before the summary says nothing."""
+        """What the next call is going to read. A report of the provider's from before the summary says nothing, and one
+        that says less does not stand for what can be seen: its model may have read only a part of the history."""
+        visible = self._means.sizes.total(self._messages)
         if self._is_stale():
-            return self._means.sizes.total(self._messages) + self._memo.overhead
-        return self._means.sizes.estimate(self._messages)
+            return visible + self._memo.overhead
+        estimate = self._means.sizes.estimate(self._messages)
+        return estimate if visible <= self._means.waters.room else max(estimate, visible)
 
     def _is_stale(self) -> bool:
         """Whether nobody reported usage since the summary was written."""
+        stale = self._memo.stale
+        if not stale:
+            return False
         answers = (each for each in reversed(self._messages) if isinstance(each, AIMessage))
-        newest = next((each for each in answers if each.id == self._memo.stale or each.usage_metadata), None)
-        return newest is not None and bool(self._memo.stale) and newest.id == self._memo.stale
+        newest = next((each for each in answers if each.id == stale or each.usage_metadata), None)
+        return newest is not None and newest.id == stale
 
     @cached_property
     def _memo(self) -> Memo:
@@ -136,7 +142,8 @@ class Visit:
         if plan.evicted:
             upto = max(plan.evicted)
             kept = tuple(id for at in draft.alive() if slot < at < upto and (id := draft.given[at].id))
-            memo = replace(memo, upto=draft.given[upto].id or "", kept=kept)
+            newest = draft.given[upto].id if ids_are_unique(draft.given) else None
+            memo = replace(memo, upto=newest or "", kept=kept)
         self._fit(draft, slot, memo, plan.summary, overhead)
         return written
 

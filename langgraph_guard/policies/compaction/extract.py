@@ -43,6 +43,9 @@ def extracts(said: Sequence[Said]) -> list[Patch]:
 
 
 def arguments(args: Any, most: int = ARGUMENTS) -> str:
+    """The arguments of a call as a short text. A text stays one: it is JSON already, or was meant to be."""
+    if isinstance(args, str):
+        return flat(args, most)
     try:
         return flat(json.dumps(args, ensure_ascii=False, default=str), most)
     except (TypeError, ValueError, RecursionError):

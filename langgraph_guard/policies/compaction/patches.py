@@ -145,13 +145,22 @@ def _rank(name: Name, rank: str) -> str:
 def _bounded(summary: Summary, patches: Sequence[Patch]) -> Iterator[Patch]:
     """The patches without removals that would empty a section that must last."""
     removed: dict[str, int] = {}
+    added = {patch.section for patch in patches if patch.op != "remove"}
     for patch in patches:
         name = _section_of(summary, patch.id) if patch.op == "remove" else None
-        if name in GUARDED:
+        if name is not None and name in GUARDED:
             removed[name] = removed.get(name, 0) + 1
-            if removed[name] > max(REMOVABLE, len(summary.of(name)) // 3):
+            if removed[name] > _removable(summary, name, filled=name in added):
                 continue
         yield patch
+
+
+def _removable(summary: Summary, name: Name, *, filled: bool) -> int:
+    """How many entries of a section one answer may remove. The last intent goes only if there is another one: there is
+    always something that the user wants."""
+    entries = len(summary.of(name))
+    most = max(REMOVABLE, entries // 3)
+    return min(most, entries - 1) if name == "intent" and not filled else most
 
 
 def _section_of(summary: Summary, id: str) -> Name | None:

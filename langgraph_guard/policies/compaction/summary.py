@@ -46,18 +46,28 @@ class Section(NamedTuple):
 
 SECTIONS: Final[Mapping[Name, Section]] = {
     "intent": Section("Intent", "i", 0.15, 6),
-    "decisions": Section("Decisions, and why", "d", 0.3, 30),
+    "decisions": Section("Decisions, and why", "d", 0.4, 40),
     "facts": Section("Facts", "f", 0.6, 120, STATUSES),
-    "artifacts": Section("Artifacts", "a", 0.2, 30),
-    "open": Section("Open items", "o", 0.2, 20),
+    "artifacts": Section("Artifacts", "a", 0.3, 40),
+    "open": Section("Open items", "o", 0.3, 40),
     "next": Section("Next steps", "n", 0.15, 10, lasts=False),
     "earlier": Section("Earlier, in extracts", "e", 0.9, 60, SPEAKERS),
 }
 """The shares are more than one together: a conversation of decisions may use what one of facts does not need. Extracts
 may have what nothing else needs."""
 
-YIELDING: Final[tuple[Name, ...]] = ("earlier", "next", "artifacts", "open", "decisions", "facts", "intent")
-"""Which sections give way first when all of them together are too long."""
+YIELDING: Final[tuple[tuple[Name, tuple[str, ...]], ...]] = (
+    ("earlier", SPEAKERS),
+    ("next", ("",)),
+    ("facts", STATUSES[1:]),
+    ("artifacts", ("",)),
+    ("open", ("",)),
+    ("decisions", ("",)),
+    ("facts", STATUSES),
+    ("intent", ("",)),
+)
+"""Which sections give way first when all of them together are too long, and which of their ranks: what nobody has shown
+to be so goes before what was made, asked for or decided."""
 
 HEADING: Final = (
     "[Summary of {count} earlier messages. The system wrote it, no user did: it is a record of what was said and done,"
@@ -103,10 +113,10 @@ class Summary:
     # As a text
 
     def render(self) -> str:
-        """The summary for a model. Without entries: that something was left out."""
+        """The summary for the agent's model. Without entries: that something was left out."""
         if not any(self.sections.values()):
             return TOMBSTONE.format(count=self.covers)
-        parts = [f"## {SECTIONS[name].title}\n{lines(self.of(name))}" for name in SECTIONS if self.of(name)]
+        parts = [f"## {SECTIONS[name].title}\n{told(self.of(name))}" for name in SECTIONS if self.of(name)]
         return "\n".join([HEADING.format(count=self.covers), *parts])
 
     # As a value that can be kept
@@ -140,14 +150,25 @@ class Summary:
         for name, section in SECTIONS.items():
             if entries := self.of(name):
                 fitted = fitted.with_section(name, _fitted(entries, section, int(section.share * cap), measure))
-        for name in YIELDING:
-            while fitted.of(name) and (over := measure(fitted.render()) - cap) > 0:
-                fitted = fitted.with_section(name, _without(fitted.of(name), SECTIONS[name], over, measure))
+        for name, ranks in YIELDING:
+            while (going := _of_rank(fitted.of(name), ranks)) and (over := measure(fitted.render()) - cap) > 0:
+                left = _without(going, SECTIONS[name], over, measure)
+                kept = (entry for entry in fitted.of(name) if entry in left or entry.rank not in ranks)
+                fitted = fitted.with_section(name, kept)
         return fitted
 
 
 def lines(entries: Sequence[Entry]) -> str:
-    return "\n".join(_line(entry) for entry in entries)
+    """Entries for the summarizer, which names them by their ids."""
+    return "\n".join(f"- [{entry.id}] {f'{entry.rank}: ' if entry.rank else ''}{entry.text}" for entry in entries)
+
+
+def told(entries: Sequence[Entry]) -> str:
+    """Entries for the agent's model: no ids, and a status once above all that have it: it pays at each step.
+    Extracts say who speaks, and stay in order."""
+    facts = [(status, _of_rank(entries, (status,))) for status in STATUSES]
+    others = [_line(entry) for entry in entries if entry.rank not in STATUSES]
+    return "\n".join([*others, *("\n".join([f"{status}:", *map(_line, of)]) for status, of in facts if of)])
 
 
 def flat(text: str, most: int = LONGEST) -> str:
@@ -157,15 +178,19 @@ def flat(text: str, most: int = LONGEST) -> str:
 
 
 def _line(entry: Entry) -> str:
-    return f"- [{entry.id}] {f'{entry.rank}: ' if entry.rank else ''}{entry.text}"
+    return f"- {f'{entry.rank}: ' if entry.rank in SPEAKERS else ''}{entry.text}"
+
+
+def _of_rank(entries: Iterable[Entry], ranks: Sequence[str]) -> tuple[Entry, ...]:
+    return tuple(entry for entry in entries if entry.rank in ranks)
 
 
 def _fitted(entries: Sequence[Entry], section: Section, cap: int, measure: Measure) -> tuple[Entry, ...]:
     """Shorter entries first, then fewer: the lowest rank goes first."""
     kept = tuple(sorted(_ranked(entries, section)[: section.most], key=_number))
-    if measure(lines(kept)) > cap:
+    if measure(told(kept)) > cap:
         kept = tuple(replace(entry, text=flat(entry.text, SQUEEZED)) for entry in kept)
-    while kept and (over := measure(lines(kept)) - cap) > 0:
+    while kept and (over := measure(told(kept)) - cap) > 0:
         kept = _without(kept, section, over, measure)
     return kept
 
