@@ -30,7 +30,9 @@ from benchmarks import (
     meter,
     offload,
     overspend,
+    recall,
     savers,
+    summarizing,
     tokens,
     waiting,
 )
@@ -57,6 +59,8 @@ CLAIMS: dict[str, ModuleType] = {
     "loops": loops,
     "offload": offload,
     "cleaning": cleaning,
+    "recall": recall,
+    "summarizing": summarizing,
 }
 DETAILS: dict[str, Callable[[], RenderableType]] = {
     "accuracy": accuracy.every_kind,

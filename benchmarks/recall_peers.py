@@ -1,4 +1,4 @@
-"""The summarizers that are compared, each as its documentation says to use it, with the same limit, trigger and counter.
+"""The summarizers that are compared, each as its documentation says to use it, with one limit, trigger and counter.
 
 LangChain's middleware is measured twice: with what it does by itself (the newest 20 messages stay, 4,000 tokens reach
 the summarizer), and with settings that let it forget least (half of the limit stays, nothing is trimmed).

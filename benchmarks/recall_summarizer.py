@@ -1,7 +1,7 @@
-"""One scripted summarizer for everybody: it notes what is planted in what it is shown, and what each question was about.
+"""One scripted summarizer for all: it notes what is planted in what it is shown, and what each message is about.
 
 It answers in the form that it is asked for, prose or patches, in at most `capacity` tokens. Prose is written anew each
-time: what is planted comes first and notes of questions go first, the oldest first, when there is no room for both.
+time: when there is no room for all, notes go first and what is planted after them, the oldest first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from langgraph_guard.testing import ScriptedChatModel
 
 PATCHES: Final = '"patches"'
 CONVERSATION: Final = "from conversation:"
-SECTIONS: Final = {"We decided": "decisions", "The list": "artifacts", "Still open": "open"}
+SECTIONS: Final = {
+    "The goal": "intent",
+    "We decided": "decisions",
+    "The list": "artifacts",
+    "Still open": "open",
+    "Look-up": "next",
+}
+"""Where a sentence belongs, by its beginning; any other is a fact."""
 
 Measure = Callable[[str], int]
 
@@ -52,14 +59,14 @@ class Summarizer:
 
     def _patches(self, text: str) -> str:
         planted, notes = noticed(text)
-        said = [*map(_patch, planted), *({"op": "add", "section": "facts", "status": "ASSUMED", "text": each} for each in notes)]
+        said = [*map(_patch, planted), *map(_patch, notes)]
         while len(said) > 1 and self.measure(json.dumps({"patches": said})) > self.capacity:
             said.pop()
         return json.dumps({"patches": said})
 
 
 def noticed(text: str) -> tuple[list[str], list[str]]:
-    """What is planted in a text, and the notes of its questions: each once, in order, the goal first."""
+    """What is planted in a text, and its notes: each once, in order, the goal first."""
     planted, notes = list(dict.fromkeys(SENTENCE.findall(text))), list(dict.fromkeys(NOTE.findall(text)))
     return sorted(planted, key=lambda each: each != GOAL), notes
 
@@ -71,7 +78,6 @@ def _without_one(said: list[str]) -> list[str]:
 
 
 def _patch(sentence: str) -> dict[str, Any]:
-    if sentence == GOAL:
-        return {"op": "add", "section": "intent", "text": sentence}
     section = next((name for start, name in SECTIONS.items() if sentence.startswith(start)), "facts")
-    return {"op": "add", "section": section, "status": "ESTABLISHED", "text": sentence}
+    status = "ASSUMED" if NOTE.match(sentence) else "ESTABLISHED"
+    return {"op": "add", "section": section, "status": status, "text": sentence}

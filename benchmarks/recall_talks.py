@@ -14,7 +14,8 @@ from typing import Final, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-Shape = Literal["chat", "agent"]
+Shape = Literal["chat", "agent", "pages"]
+"""Without tools; with a tool that returns 8 to 60 lines; with one that returns pages of 200."""
 
 PLANTED_EVERY: Final = 5
 GOAL: Final = "The goal is to move every kite of the river shop to the new warehouse before the fair on May 9 (K-0000)."
@@ -24,14 +25,22 @@ NOTE: Final = re.compile(r"(?:Question|Look-up|Answer) \d+ is about [^.\n|<>]*\.
 
 KINDS: Final = (
     "The {color} kite of shelf {n} was sold to {who} for {price} euros, to be paid in {month}",
-    "We decided to pack the {color} kites of shelf {n} in boxes of {price}, because {who} carries them alone in {month}",
+    "We decided to pack the {color} kites of shelf {n} in boxes of {price}, as {who} carries them alone in {month}",
     "The list of the {color} kites of shelf {n} is in lists/{month}-{price}.csv, and {who} keeps it",
     "Still open is who repairs the {color} kite of shelf {n}, which {who} wants back in {month} for {price} euros",
 )
 COLORS: Final = ("red", "green", "blue", "white", "yellow", "striped")
 PEOPLE: Final = ("Ada", "Grace", "Linus", "Edsger", "Barbara", "Ken")
 MONTHS: Final = ("January", "February", "March", "April", "June", "July")
-TOPICS: Final = ("the wind", "the tails", "the spare spools", "the labels", "the paint", "the river", "the opening hours")
+TOPICS: Final = (
+    "the wind",
+    "the tails",
+    "the spare spools",
+    "the labels",
+    "the paint",
+    "the river",
+    "the opening hours",
+)
 
 SMALL_TALK: Final = (
     "Please look at it the way we did last time, and keep it short.",
@@ -47,6 +56,7 @@ ANSWERS: Final = (
     "The shop can do it with what it has, and it takes about an hour of one person's time.",
     "Tell me if you want it otherwise, and I shall go on from there.",
 )
+LINES: Final[dict[Shape, tuple[int, ...]]] = {"agent": (8, 20, 60), "pages": (200,)}
 
 
 @dataclass
@@ -55,7 +65,7 @@ class Talk:
     it."""
 
     shape: Shape
-    seed: int = 7
+    seed: int
     planted: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -72,7 +82,7 @@ class Talk:
 
     def rest(self, turn: int) -> Iterator[list[BaseMessage]]:
         """What follows a question, from one call of the model to the next."""
-        if self.shape == "agent":
+        if self.shape != "chat":
             call = {"name": "look_up", "args": {"shelf": turn, "fields": ["stock", "price"]}, "id": f"c{turn}"}
             result = ToolMessage(self._result(turn), name="look_up", tool_call_id=f"c{turn}", id=f"t{turn}")
             yield [AIMessage(self._note("Look-up", turn), tool_calls=[call], id=f"s{turn}"), result]
@@ -81,16 +91,17 @@ class Talk:
 
     def _note(self, what: str, turn: int) -> str:
         one, other = self._some(TOPICS, 2)
-        return f"{what} {turn} is about {one} and {other} of the {self._dice.choice(COLORS)} kites."
+        color, who = self._dice.choice(COLORS), self._dice.choice(PEOPLE)
+        return f"{what} {turn} is about {one} and {other} of the {color} kites, which {who} looks after."
 
     def _some(self, of: Sequence[str], count: int) -> list[str]:
         return self._dice.sample(list(of), count)
 
     def _result(self, turn: int) -> str:
-        """A table of 8 to 60 lines."""
+        """A table, and perhaps a fact among its lines."""
         rows = [
             f"shelf {turn} | place {at} | {self._dice.choice(COLORS)} | {self._dice.randrange(10**6)}"
-            for at in range(self._dice.choice((8, 20, 60)))
+            for at in range(self._dice.choice(LINES[self.shape]))
         ]
         rows[self._dice.randrange(len(rows)) : 0] = self._fact(turn, "tool")
         return "\n".join(rows)
@@ -98,7 +109,7 @@ class Talk:
     def _fact(self, turn: int, by: str) -> list[str]:
         """The sentence of this turn, if there is one and this is who says it: people twice, and in turn the others."""
         number, left = divmod(turn, PLANTED_EVERY)
-        others = ("assistant", "tool") if self.shape == "agent" else ("assistant", "assistant")
+        others = ("assistant", "assistant") if self.shape == "chat" else ("assistant", "tool")
         if left or by != ("user", others[0], "user", others[1])[number % 4]:
             return []
         dice = self._dice

@@ -154,7 +154,7 @@ def answers() -> Iterator[str]:
 SETTING = """
 from typing import Annotated
 from langgraph_guard import CircuitBreaker, LoopCheckNode, Price, TokenCounter, ToolGuard, ToolPrice, ToolResult
-from langgraph_guard import RedisBackend, SqliteBackend, allow_local, contract, count_tokens, fuse
+from langgraph_guard import RedisBackend, SqliteBackend, SummarizationNode, allow_local, contract, count_tokens, fuse
 from langgraph_guard.state import sum_by_key
 
 backend, cheap, node = MemoryBackend(), llm, call_model

@@ -36,6 +36,7 @@ from langgraph_guard import (
     MemoryBackend,
     Price,
     PriceUnknown,
+    SummarizationNode,
     TokenCounter,
     ToolPrice,
     aguard_report,
@@ -188,6 +189,16 @@ budget.track(ToolNode([search])).invoke({"messages": []})
 # The graph.
 
 finish = FinishNode(budget.model(llm, landing=True), instruction="Stop.", name="finish")
+
+summary = SummarizationNode(budget.model(llm), max_tokens=128_000, trigger=0.8, target=0.5, keep=4, mode="replace")
+SummarizationNode(max_tokens=llm, every_n_steps=20, pin=lambda message: message.id == "m1", tools=[search])
+assert_type(summary.paths(ok="model", halt="finish"), dict[Hashable, str])
+assert_type(summary.route({}), str)
+assert_type(summary.view({"messages": []}), list[BaseMessage])
+if (remembered := summary.summary({"messages": []})) is not None:
+    assert_type(remembered.of("facts")[0].text, str)
+before_model = fuse(summary, budget)
+
 gate = fuse(budget, simple, name="gate")
 assert_type(gate.paths(ok="model", exceeded="finish"), dict[Hashable, str])
 assert_type(budget.paths(tools="tools", end=END, exceeded="finish"), dict[Hashable, str])
@@ -196,6 +207,7 @@ assert_type(budget.route({}), str)
 
 graph = StateGraph(State)
 graph.add_node("gate", gate)
+graph.add_node("summary", summary)
 graph.add_node("budget", budget)
 graph.add_node("model", budget.track(call_model))
 graph.add_node("amodel", budget.track(acall_model))
