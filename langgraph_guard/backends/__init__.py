@@ -1,4 +1,5 @@
-"""What processes share: ledgers of money and counts, circuits. `memory` serves one process, `sqlite` one machine."""
+"""What processes share: ledgers of money and counts, circuits. `memory` serves one process,
+`sqlite` one machine, `redis` as many as there are; `local` goes on for a while when what is shared is away."""
 
 from langgraph_guard.backends.memory import MemoryBackend
 from langgraph_guard.backends.protocols import Backend, BreakerRegistry, BudgetLedger, Clock, SystemClock

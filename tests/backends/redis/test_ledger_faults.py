@@ -103,7 +103,7 @@ def test_an_outage_is_waited_out(proxy: FaultProxy, distant: Callable[..., Redis
     ledger = distant()
     ledger.execute([Reserve("a", charges(5))])
     proxy.refuse()
-    healing = threading.Timer(0.5, proxy.heal)
+    healing = threading.Timer(1.5, proxy.heal)
     healing.start()
     ledger.execute([Settle("a", {"usd": 3})])
     healing.join()
