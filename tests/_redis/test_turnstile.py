@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from langgraph_guard._redis.turnstile import Turnstile
+from tests.servers.redis import until
 
 PATIENCE = 60.0
 
@@ -30,7 +30,7 @@ def test_whoever_came_first_is_next() -> None:
 
     thread = threading.Thread(target=other)
     thread.start()
-    _until(turnstile, 1)
+    until(lambda: turnstile.waiting == 1, "the other thread")
     turnstile.leave()
     assert turnstile.enter(PATIENCE)
     came.append("first")
@@ -69,10 +69,3 @@ def test_a_hundred_threads_all_get_in() -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert (len(most), max(most) <= 2, turnstile.waiting) == (5_000, True, 0)
-
-
-def _until(turnstile: Turnstile, number: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while turnstile.waiting < number and time.monotonic() < end:
-        time.sleep(0.001)
-    assert turnstile.waiting == number
