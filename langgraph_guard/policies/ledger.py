@@ -108,7 +108,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Close the reservations whose lease has ended."""
+    """Close the reservations whose lease has ended. The reply is how many; where an answer was lost, maybe fewer."""
 
 
 @dataclass(frozen=True, slots=True)

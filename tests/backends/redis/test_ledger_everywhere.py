@@ -7,7 +7,7 @@ import pytest
 from langgraph_guard.policies.ledger import Charge
 from langgraph_guard.testing import FakeClock
 from langgraph_guard.testing.contracts import LedgerContract
-from langgraph_guard.testing.contracts.ledger.harness import SESSION, Till
+from langgraph_guard.testing.contracts.ledger.harness import ACCOUNTS, SESSION, Till, everywhere
 from tests.backends.redis import places
 
 pytestmark = pytest.mark.slow
@@ -40,10 +40,19 @@ class TestRedisLedgerBehindSentinels(places.BehindSentinels, LedgerContract):
 
 
 class TestRedisLedgerOnALossyNetwork(places.OnALossyNetwork, LedgerContract):
+    """How many leases a worker ended may be lost with an answer, as `Expire` says; what they are charged may not."""
+
     trials = 3
 
+    def test_expiring_twice_charges_once(self, till: Till, clock: FakeClock) -> None:
+        """Every worker sweeps."""
+        till.reserve("r", *everywhere(30, 100), lease=60)
+        clock.advance(600)
+        assert sum(till.expire() for _ in range(3)) <= 1
+        assert till.balances(*ACCOUNTS) == [(30, 0)] * 4
+
     def test_many_orphans_are_each_closed_once(self, till: Till, clock: FakeClock) -> None:
-        """How many one worker closed may be lost with an answer; what they are charged may not."""
+        """A whole fleet may die at once."""
         for number in range(500):
             till.reserve(f"r{number}", Charge(SESSION, 1), lease=60)
         clock.advance(60)
