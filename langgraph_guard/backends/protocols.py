@@ -9,7 +9,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol, runtime_checkable
 
-from langgraph_guard.policies.approval.desk import DeskCommand, DeskReply
+from langgraph_guard.policies.approval.commands import DeskCommand, DeskReply
 from langgraph_guard.policies.breaker import commands as breaking
 from langgraph_guard.policies.ledger import Command, Reply
 from langgraph_guard.policies.outbox import OutboxCommand, OutboxReply
@@ -109,7 +109,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class ApprovalDesk(Protocol):
-    """Requests that people decide, and the record of it. `policies/approval/desk.py` has the commands and their rules.
+    """Requests that people decide, and the record of it. `policies/approval/` has the commands and their rules.
 
     Each command is atomic and idempotent. Raises `StoreError` when there is no answer; nothing runs then.
     """

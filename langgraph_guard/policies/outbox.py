@@ -17,7 +17,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from langgraph_guard.policies.approval.actions import hashed
 from langgraph_guard.policies.approval.chain import Head, head_of, linked
-from langgraph_guard.policies.approval.desk import Approval, Look, deed_key, head_key, look
+from langgraph_guard.policies.approval.commands import Approval, Look
+from langgraph_guard.policies.approval.desk import deed_key, head_key, look
 
 State = Literal["started", "done", "failed", "in_doubt"]
 

@@ -15,7 +15,7 @@ from langgraph_guard import MemoryBackend, ToolGuard, contract
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.nodes.approval import HumanApprovalNode
 from langgraph_guard.policies.approval import chain
-from langgraph_guard.policies.approval.desk import Decide, Pending, Trail
+from langgraph_guard.policies.approval.commands import Decide, Pending, Trail
 from langgraph_guard.policies.approval.rules import ApprovalRule
 from langgraph_guard.testing import FakeClock
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from langgraph_guard.policies.approval import chain, desk
 from langgraph_guard.policies.approval.actions import Action
-from langgraph_guard.policies.approval.desk import Approval, Decide, Decided, Request
+from langgraph_guard.policies.approval.commands import Approval, Decide, Decided, Request
 from langgraph_guard.policies.approval.rules import Requirement
 
 PAY, LESS = Action("pay", {"amount": 5}), Action("pay", {"amount": 4})

@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from langgraph_guard.backends.memory.journal import Journal
-from langgraph_guard.policies.approval.desk import (
-    RULES,
-    Approval,
-    DeskCommand,
-    DeskReply,
-    Pending,
-    Rows,
-    Sweep,
-    Told,
-    Trail,
-    Writes,
-    expire,
-)
+from langgraph_guard.policies.approval.commands import Approval, DeskCommand, DeskReply, Pending, Sweep, Told, Trail
+from langgraph_guard.policies.approval.desk import RULES, Rows, Writes, expire
 
 
 class MemoryDesk:

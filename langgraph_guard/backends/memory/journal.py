@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from langgraph_guard.backends.protocols import Clock
 from langgraph_guard.policies.approval.chain import Deed, Head
-from langgraph_guard.policies.approval.desk import RETENTION, Approval, approval_key, deed_key, head_key
+from langgraph_guard.policies.approval.commands import RETENTION, Approval
+from langgraph_guard.policies.approval.desk import approval_key, deed_key, head_key
 
 KEPT_DEEDS: Final = 10_000
 """Deeds of a tenant that are remembered, the newest."""

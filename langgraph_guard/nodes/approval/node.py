@@ -22,7 +22,7 @@ from langgraph_guard.nodes.approval.reviewers import Who, named
 from langgraph_guard.nodes.guard import Guard, NodeFlow, Update, in_config
 from langgraph_guard.policies.approval.actions import Action, hashed
 from langgraph_guard.policies.approval.answers import Asked, Decision, decode
-from langgraph_guard.policies.approval.desk import Approval, Decide, Decided, Look
+from langgraph_guard.policies.approval.commands import Approval, Decide, Decided, Look
 from langgraph_guard.policies.approval.rules import ApprovalPolicy, Rules
 from langgraph_guard.state.views import messages_of, open_calls, opener, read
 from langgraph_guard.tools.approvals import Approvals, Place

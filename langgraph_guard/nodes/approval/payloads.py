@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
-from langgraph_guard.policies.approval.desk import Approval
+from langgraph_guard.policies.approval.commands import Approval
 
 Format = Literal["hitl", "per_call", "inbox"]
 FORMATS: Final = get_args(Format)

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.nodes.identity import identify
 from langgraph_guard.nodes.runs import runtime_of
-from langgraph_guard.policies.approval.desk import ANONYMOUS
+from langgraph_guard.policies.approval.commands import ANONYMOUS
 
 
 class Person(NamedTuple):

@@ -1,4 +1,4 @@
-"""What can be said to an approval desk, what it answers, and the rules: asked once, decided once, by whom it may be.
+"""The rules of an approval desk: asked once, decided once, by whom it may be.
 
 Each rule is a function of the rows it reads; it returns its reply and the rows to write. A backend runs it inside one
 atomic step: under a lock, in a transaction, or written again as a server-side script.
@@ -7,185 +7,22 @@ atomic step: under a lock, in a transaction, or written again as a server-side s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from langgraph_guard.policies.approval.chain import Deed, Head, head_of, linked
+from langgraph_guard.policies.approval.chain import Head, head_of, linked
+from langgraph_guard.policies.approval.commands import (
+    ANONYMOUS,
+    MOST_ANSWERS,
+    SYSTEM,
+    Approval,
+    Decide,
+    Decided,
+    Look,
+    Request,
+    State,
+    Vote,
+)
 from langgraph_guard.policies.approval.rules import DecisionType, Effect, Requirement
-
-State = Literal["allowed", "denied", "pending", "approved", "rejected", "responded", "expired"]
-
-CLOSED: Final = frozenset({"allowed", "denied", "approved", "rejected", "responded", "expired"})
-
-RETENTION: Final = 30 * 86_400.0
-"""Seconds for which a request that is closed is remembered, so that a late resume finds how it ended."""
-
-SYSTEM: Final = ""
-"""Who it is that no person is."""
-
-ANONYMOUS: Final = "anonymous"
-"""Somebody whom nobody named. Enough where a rule asks for anybody, once."""
-
-MOST_ANSWERS: Final = 1_000
-"""To one request. Whoever asks for more is a loop."""
-
-
-class Vote(NamedTuple):
-    """One reviewer's word on the action with this digest."""
-
-    by: str
-    at: float
-    digest: str
-
-
-class Approval(NamedTuple):
-    """A request and what became of it. Builtins all the way down, so that a store can keep it.
-
-    `args` is the action's exact text and `digest` its own; after an edit, the edited one's, and `first_digest` is what
-    was asked. Instants are seconds since 1970. `decided_by`: everybody whose word counted. `heard`: the sources of all
-    words that were said, whether they counted or not.
-    """
-
-    id: str
-    tenant: str
-    thread: str
-    ns: str
-    call_id: str
-    tool: str
-    args: str
-    digest: str
-    first_digest: str
-    reason: str
-    requirement: tuple[Any, ...] | None
-    requested_by: str
-    at: float
-    expires_at: float | None
-    state: State
-    votes: tuple[Vote, ...] = ()
-    decided_by: tuple[str, ...] = ()
-    decided_at: float | None = None
-    message: str = ""
-    heard: tuple[str, ...] = ()
-
-    @property
-    def needed(self) -> Requirement:
-        """Whose word it needs."""
-        return Requirement(*self.requirement) if self.requirement else Requirement()
-
-    @property
-    def is_open(self) -> bool:
-        return self.state == "pending"
-
-    @property
-    def edited(self) -> bool:
-        return self.digest != self.first_digest
-
-    @property
-    def may_run(self) -> bool:
-        """Whether the action with this digest, and no other, may be executed."""
-        return self.state in ("allowed", "approved")
-
-
-# Commands
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Ask for an approval, or lay down that none is needed, or none given. Idempotent by `id`: what stands, stands."""
-
-    id: str
-    tenant: str
-    thread: str
-    ns: str
-    call_id: str
-    tool: str
-    args: str
-    digest: str
-    effect: Effect
-    reason: str = ""
-    requirement: Requirement | None = None
-    requested_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """Somebody's word on a request: on the action with `digest`, which they saw. An edit brings the text of other
-    arguments, and their digest.
-
-    `source` names the answer that it was in. A node that runs again hears all answers again, and by then somebody else
-    may be running it: what was heard from a source is not heard again.
-    """
-
-    tenant: str
-    id: str
-    by: str
-    type: DecisionType
-    digest: str
-    roles: tuple[str, ...] = ()
-    message: str = ""
-    args: str = ""
-    new_digest: str = ""
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Requests by id, in order; `None` for those that nobody knows."""
-
-    tenant: str
-    ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A tenant's open requests, across threads, oldest first. In pages: `after` is the last id of the page before."""
-
-    tenant: str
-    thread: str | None = None
-    after: str = ""
-    count: int = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """Close a tenant's requests whose time is over. The reply is how many."""
-
-    tenant: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trail:
-    """A tenant's deeds after number `after`, oldest first, and where the chain ends."""
-
-    tenant: str
-    after: int = 0
-    count: int = 1_000
-
-
-DeskCommand: TypeAlias = Request | Decide | Look | Pending | Sweep | Trail
-
-# Replies
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a decision came to. `won`: it is the one that counts, or counts towards it, or was said before in the same
-    words. Otherwise `problem` says why not, and `approval` who was first."""
-
-    approval: Approval
-    won: bool
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A part of the chain, and where all of it ends."""
-
-    deeds: tuple[Deed, ...]
-    head: Head
-
-
-DeskReply: TypeAlias = Approval | Decided | tuple[Approval | None, ...] | Told | int | None
 
 # Rows
 

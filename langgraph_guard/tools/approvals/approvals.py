@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from langgraph_guard.backends.protocols import ApprovalBackend, ApprovalDesk, Clock, Outbox
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.policies.approval.actions import Action, approval_id
-from langgraph_guard.policies.approval.desk import Request
+from langgraph_guard.policies.approval.commands import Request
 from langgraph_guard.policies.approval.rules import ApprovalPolicy, Proposal, Ruling
 from langgraph_guard.tools.contracts import ToolContract
 

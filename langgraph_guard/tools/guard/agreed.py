@@ -12,7 +12,7 @@ from langgraph.errors import GraphBubbleUp
 
 from langgraph_guard.errors import ActionRefused, StoreError
 from langgraph_guard.policies.approval.actions import Action
-from langgraph_guard.policies.approval.desk import Approval, Look
+from langgraph_guard.policies.approval.commands import Approval, Look
 from langgraph_guard.policies.outbox import (
     Claim,
     Claimed,
