@@ -18,12 +18,12 @@ def draw(app: Any, guards: tuple[str, ...] = ()) -> None:
     places = columns(graph)
     width = max(x for x, _ in places.values())
     figure, axes = plt.subplots(figsize=(2 * width + 1.2, 2.8))
-    boxes = {name: node(axes, name, place, GUARD if name in guards else HOST) for name, place in places.items()}
-    for edge in graph.edges:
-        arrow(axes, boxes[edge.source], boxes[edge.target], edge.data or "", conditional=edge.conditional)
     axes.set(xlim=(-0.3, width + 0.3), ylim=(-0.3, 1.9))
     axes.axis("off")
     figure.tight_layout()
+    boxes = {name: node(axes, name, place, GUARD if name in guards else HOST) for name, place in places.items()}
+    for edge in graph.edges:
+        arrow(axes, boxes[edge.source], boxes[edge.target], edge.data or "", conditional=edge.conditional)
     plt.show()
 
 
@@ -46,9 +46,14 @@ def node(axes: Axes, name: str, place: tuple[float, float], fill: str) -> Text:
     return axes.text(*place, name.strip("_"), ha="center", va="center", fontsize=10, bbox=box, zorder=3)
 
 
+BEND = 0.45
+"""How far an edge that goes back is led over the others, as a part of its length."""
+
+
 def arrow(axes: Axes, start: Text, end: Text, label: str, *, conditional: bool) -> None:
-    """An edge from box to box; one that goes back is led over the top."""
-    (x, y), (to_x, to_y) = start.get_position(), end.get_position()
+    """An edge from box to box; one that goes back is led over the top, and its label with it."""
+    place, to_place = start.get_position(), end.get_position()
+    bend = BEND if to_place[0] < place[0] else 0.0
     style = {
         "arrowstyle": "-|>",
         "color": INK,
@@ -57,8 +62,16 @@ def arrow(axes: Axes, start: Text, end: Text, label: str, *, conditional: bool) 
         "patchB": end.get_bbox_patch(),
         "shrinkA": 2,
         "shrinkB": 3,
-        "connectionstyle": "arc3,rad=0.45" if to_x < x else "arc3,rad=0",
+        "connectionstyle": f"arc3,rad={bend}",
     }
-    axes.annotate("", xy=(to_x, to_y), xytext=(x, y), arrowprops=style)
+    axes.annotate("", xy=to_place, xytext=place, arrowprops=style)
     white = {"facecolor": "white", "lw": 0, "pad": 1}
-    axes.text((x + to_x) / 2, (y + to_y) / 2, label, fontsize=8, color=INK, ha="center", va="center", bbox=white)
+    middle = halfway(axes, place, to_place, bend)
+    axes.text(*middle, label, fontsize=8, color=INK, ha="center", va="center", bbox=white, zorder=3.5)
+
+
+def halfway(axes: Axes, place: tuple[float, float], to_place: tuple[float, float], bend: float) -> tuple[float, float]:
+    """The middle of a bent edge: bends are circles on the screen, not in the data."""
+    (x, y), (to_x, to_y) = axes.transData.transform([place, to_place])
+    bent = ((x + to_x + bend * (to_y - y)) / 2, (y + to_y - bend * (to_x - x)) / 2)
+    return tuple(axes.transData.inverted().transform(bent))

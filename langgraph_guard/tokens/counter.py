@@ -21,7 +21,8 @@ from langgraph_guard.tokens.tally import NOTHING, Tally
 from langgraph_guard.tokens.text import byte_length, count_up_to
 from langgraph_guard.tokens.tools import schemas_of
 
-Messages: TypeAlias = Iterable[MessageLikeRepresentation]
+Messages: TypeAlias = Iterable[MessageLikeRepresentation] | BaseMessage
+"""A prompt; a text or a message by itself is one, too."""
 Source: TypeAlias = Literal["usage+tail", "tiktoken", "estimate"]
 
 MESSAGES: Final = 32_768
@@ -109,7 +110,7 @@ class TokenCounter:
     ) -> bool:
         """Whether a call with this prompt will read `limit` tokens or fewer. A text that is longer than all of that
         is left as soon as it is certain."""
-        found = as_messages(list(messages))
+        found = as_messages(_listed(messages))
         ruler = self._ruler(model)
         if any(self._passes_alone(ruler, message, limit) for message in found):
             return False
@@ -134,7 +135,7 @@ class TokenCounter:
         ruler: Ruler,
         sent_to: str | None = None,
     ) -> Prompt:
-        found: list[Any] = list(messages)
+        found = _listed(messages)
         if found and not isinstance(found[0], BaseMessage):
             found = as_messages(found)
         system = list(takewhile(lambda message: isinstance(message, SystemMessage), found))
@@ -192,6 +193,10 @@ class _Tools(NamedTuple):
 
     tools: tuple[Any, ...]
     tally: Tally
+
+
+def _listed(messages: Messages) -> list[Any]:
+    return [messages] if isinstance(messages, (str, BaseMessage)) else list(messages)
 
 
 def _total(prompt: Prompt) -> Tally:

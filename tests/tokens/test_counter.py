@@ -53,6 +53,16 @@ def test_importing_it_loads_no_tokenizer() -> None:
     assert answer.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("alone", ["Where is my order?", HumanMessage("Where is my order?")], ids=["text", "message"])
+def test_a_text_or_a_message_by_itself_is_a_prompt(alone: Any) -> None:
+    """Taken for a list, a text would be a message for each of its letters."""
+    counter = TokenCounter("gpt-4o")
+    whole = [HumanMessage("Where is my order?")]
+    assert counter(alone) == counter(whole)
+    assert counter.estimate(alone).total == counter.estimate(whole).total
+    assert counter.fits(alone, counter(whole))
+
+
 @pytest.mark.parametrize("strategy", ["first", "last"])
 def test_it_trims_with_langchain(strategy: Any) -> None:
     """`trim_messages` counts parts of a history, some of them backwards: a report must not mislead it."""
