@@ -77,6 +77,7 @@ class Attempt:
 
     async def __aenter__(self) -> Attempt:
         try:
+            await self.meter.size.ready(self.held.model.name or None)
             await arun(self._open(), self.meter.backend.ledger.aexecute)
         except BaseException as error:
             await self.__aexit__(type(error), error, None)

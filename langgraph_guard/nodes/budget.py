@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from langchain_core.language_models import BaseChatModel
@@ -11,7 +11,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.managed import RemainingSteps
 
 from langgraph_guard.backends.protocols import Backend, BudgetLedger
-from langgraph_guard.errors import ConfigError
+from langgraph_guard.errors import BudgetUnavailable, ConfigError, IdentityMissing
 from langgraph_guard.events import emit
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
@@ -28,7 +28,7 @@ from langgraph_guard.nodes.runs import Run
 from langgraph_guard.nodes.tools import ToolCalls
 from langgraph_guard.nodes.track import Tracker
 from langgraph_guard.nodes.turn import counters, passed
-from langgraph_guard.policies.budget import Budget, Limit, Standing, standing, tightest, used_up
+from langgraph_guard.policies.budget import Budget, Identity, Limit, Standing, standing, tightest, used_up
 from langgraph_guard.policies.calls import MIN_OUTPUT, named_account
 from langgraph_guard.policies.ledger import Account, Balance, Read
 from langgraph_guard.policies.turns import must_land
@@ -92,6 +92,7 @@ class BudgetCheckNode(Guard):
         return run(self._check(input, in_config(config)), self._ledger.execute)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
+        await self._meter.size.ready(None)
         return await arun(self._check(input, in_config(config)), self._ledger.aexecute)
 
     def after_model(self, state: MessagesView) -> Literal["tools", "end", "exceeded"]:
@@ -160,6 +161,22 @@ class BudgetCheckNode(Guard):
         """What `ToolGuard(budget=…)` charges with."""
         return ToolCharges(self._meter, self._tools, self._callback)
 
+    def share_left(self, state: Any, config: RunnableConfig) -> Generator[Sequence[Any], list[Any], float | None]:
+        """The smallest share, from 0 to 1, that is left of any limit, as a flow for the ledger. `None` when that cannot
+        be known: there is no limit, nobody says whose it is, or the ledger does not answer."""
+        run = self._meter.run_of(config) or Run(self, False, self._meter.now_ms())
+        try:
+            limits, accounts = self._accounts(self._meter.who(config, run))
+            turn = read(state, "guard_turn") or {}
+            (balances,) = yield [Read(accounts, self.budget.goes_on, turn.get("id"))]
+        except (IdentityMissing, BudgetUnavailable):
+            return None
+        standings = self._standings({"steps": 0, "active_ms": 0, **turn}, dict(zip(limits, balances, strict=True)))
+        if any(balance.frozen for balance in balances):
+            return 0.0
+        shares = ((each.spent + each.reserved) / each.ceiling if each.ceiling else 1.0 for each in standings)
+        return min((max(0.0, 1 - share) for share in shares), default=None)
+
     # How it decides
 
     @property
@@ -174,10 +191,9 @@ class BudgetCheckNode(Guard):
         self._tools.recall(run, read(state, "guard_asked"))
         yield from self._tools.read(run, messages_of(state, self.messages_key) if run.unsettled else ())
         who = meter.who(config, run)
-        limits = tuple(limit for limit in self.budget.limits if limit.in_ledger)
+        limits, accounts = self._accounts(who)
         counting = counters(who)
         local = self.budget.goes_on
-        accounts = tuple(named_account(limit, who) for limit in limits)
         here = run.turn_ref[0] or None
         balances, used = yield [Read(accounts, local, here), Read(counting, local, here)]
         standings = self._standings(turn, dict(zip(limits, balances, strict=True)))
@@ -191,6 +207,10 @@ class BudgetCheckNode(Guard):
         if asked := self._tools.news(run):
             update["guard_asked"] = asked
         return {**update, "guard_turn": turn}
+
+    def _accounts(self, who: Identity) -> tuple[tuple[Limit, ...], tuple[Account, ...]]:
+        limits = tuple(limit for limit in self.budget.limits if limit.in_ledger)
+        return limits, tuple(named_account(limit, who) for limit in limits)
 
     def _standings(self, turn: Mapping[str, Any], balances: Mapping[Limit, Balance]) -> list[Standing]:
         aside = self._meter.has_landing

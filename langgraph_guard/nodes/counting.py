@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
 
@@ -14,10 +14,12 @@ from langgraph_guard.tokens import PromptCounter, TokenCounter
 
 @dataclass(frozen=True, slots=True)
 class PromptSize:
-    """`to_hold`: tokens to reserve for a call to the model that is named. `to_read`: what any model would read."""
+    """`to_hold`: tokens to reserve for a call to the model that is named. `to_read`: what any model would read.
+    `ready`: to be awaited before either is called in an event loop."""
 
     to_hold: PromptCounter
     to_read: Callable[[Sequence[BaseMessage]], int]
+    ready: Callable[[str | None], Awaitable[None]]
 
 
 def prompt_size(count: PromptCounter | None) -> PromptSize:
@@ -26,9 +28,13 @@ def prompt_size(count: PromptCounter | None) -> PromptSize:
         count = TokenCounter()
     if isinstance(count, TokenCounter):
         # Called by itself it would not look at what the provider reported.
-        return PromptSize(count.reserve, _estimated(count))
+        return PromptSize(count.reserve, _estimated(count), count.ready)
     _check(count)
-    return PromptSize(count, lambda messages: count(messages, (), model=None))
+    return PromptSize(count, lambda messages: count(messages, (), model=None), _always)
+
+
+async def _always(model: str | None) -> None:
+    """A function of the user's is as ready as it will ever be."""
 
 
 def _estimated(counter: TokenCounter) -> Callable[[Sequence[BaseMessage]], int]:

@@ -16,7 +16,7 @@ from langgraph_guard.tokens.chat import REPLY
 from langgraph_guard.tokens.fingerprint import digest, fingerprint, opening
 from langgraph_guard.tokens.history import History, as_messages
 from langgraph_guard.tokens.recent import Recent
-from langgraph_guard.tokens.ruler import JOINED, Ruler, ruler_for
+from langgraph_guard.tokens.ruler import JOINED, Ruler, ruler_for, search_for_ruler
 from langgraph_guard.tokens.tally import NOTHING, Tally
 from langgraph_guard.tokens.text import byte_length, count_up_to
 from langgraph_guard.tokens.tools import schemas_of
@@ -85,6 +85,10 @@ class TokenCounter:
     def __call__(self, messages: Messages, tools: Sequence[Any] | None = (), *, model: str | None = None) -> int:
         """Tokens of these messages and the schemas of `tools`, as the whole of a prompt."""
         return _total(self._prompt(messages, tools, model, self._ruler(model))).tokens
+
+    async def ready(self, model: str | None = None) -> None:
+        """Look for the vocabulary now, in a thread: so that the first count does not keep an event loop waiting."""
+        await search_for_ruler(model or self.model, allow_download=self.allow_download)
 
     def estimate(self, messages: Messages, tools: Sequence[Any] | None = (), model: str | None = None) -> TokenEstimate:
         """What a call with this prompt will read. Name the `model` when the prompt is about to be sent to it, and leave

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import sys
@@ -34,6 +35,12 @@ def find_encoding(name: EncodingName, *, allow_download: bool = False) -> Encodi
         if name not in _loaded and (name, allow_download) not in _missing:
             _look_for(ENCODINGS[name], allow_download)
     return _loaded.get(name)
+
+
+async def search_for(name: EncodingName, *, allow_download: bool = False) -> None:
+    """The same search in a thread, so that nobody who shares the event loop waits for a disk or a network."""
+    if name not in _loaded and (name, allow_download) not in _missing:
+        await asyncio.to_thread(find_encoding, name, allow_download=allow_download)
 
 
 def look_again() -> None:

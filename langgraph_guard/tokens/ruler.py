@@ -13,7 +13,7 @@ from langchain_core.messages import BaseMessage
 from langgraph_guard.tokens.chat import message_parts
 from langgraph_guard.tokens.content import Part
 from langgraph_guard.tokens.guess import guess_gauge
-from langgraph_guard.tokens.loading import find_encoding
+from langgraph_guard.tokens.loading import find_encoding, search_for
 from langgraph_guard.tokens.models import Family, family_of
 from langgraph_guard.tokens.tally import NOTHING, Tally
 from langgraph_guard.tokens.text import Gauge, byte_length, exact_gauge
@@ -83,6 +83,11 @@ JOINED: Final = Tally(WITH_SYSTEM, 0)
 def ruler_for(model: str | None, *, allow_download: bool = False) -> Ruler:
     family = family_of(model)
     return _ruler(family, find_encoding(family.encoding, allow_download=allow_download))
+
+
+async def search_for_ruler(model: str | None, *, allow_download: bool = False) -> None:
+    """What `ruler_for` reads from this machine, read in a thread: after it, that one does not wait."""
+    await search_for(family_of(model).encoding, allow_download=allow_download)
 
 
 @lru_cache(maxsize=64)

@@ -127,6 +127,7 @@ class SummarizationNode(Guard):
             assert self._summarizer is not None
             return [await self._summarizer.aask(ask, config) for ask in batch]
 
+        await self._means.sizes.ready()
         return await arun(Visit(self._means, input, config).flow(), execute)
 
     def view(self, state: Any) -> list[BaseMessage]:

@@ -28,6 +28,11 @@ class Sizes:
         one, both = (self._single(messages, (), model=self._model) for messages in ([probe], [probe, probe]))
         return 2 * one - both
 
+    async def ready(self) -> None:
+        """To be awaited before anything is counted in an event loop."""
+        if isinstance(self._counter, TokenCounter):
+            await self._counter.ready(self._model)
+
     def estimate(self, messages: Sequence[BaseMessage]) -> int:
         """What the next call is going to read: knows what the provider last reported, where the counter does."""
         if isinstance(self._counter, TokenCounter):
