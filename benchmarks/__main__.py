@@ -14,8 +14,10 @@ from rich.table import Table
 
 from benchmarks import (
     accuracy,
+    approvals,
     breakers,
     cleaning,
+    cloudflare,
     crowd,
     deltas,
     distant,
@@ -25,13 +27,16 @@ from benchmarks import (
     growth,
     guarded,
     imports,
+    langfuse,
     ledger,
     loops,
     meter,
     offload,
+    outage,
     overspend,
     recall,
     savers,
+    steps,
     summarizing,
     tokens,
     waiting,
@@ -49,6 +54,7 @@ CLAIMS: dict[str, ModuleType] = {
     "overspend": overspend,
     "waiting": waiting,
     "guarded": guarded,
+    "approvals": approvals,
     "tokens": tokens,
     "accuracy": accuracy,
     "savers": savers,
@@ -56,16 +62,21 @@ CLAIMS: dict[str, ModuleType] = {
     "growth": growth,
     "deltas": deltas,
     "crowd": crowd,
+    "cloudflare": cloudflare,
     "loops": loops,
     "offload": offload,
     "cleaning": cleaning,
     "recall": recall,
     "summarizing": summarizing,
+    "steps": steps,
+    "langfuse": langfuse,
+    "outage": outage,
 }
 DETAILS: dict[str, Callable[[], RenderableType]] = {
     "accuracy": accuracy.every_kind,
     "savers": savers.every_operation,
     "distant": distant.every_operation,
+    "cloudflare": cloudflare.every_count,
 }
 """What there is to see behind the rows."""
 
@@ -105,7 +116,7 @@ def table(found: list[Row]) -> Table:
 def machine() -> str:
     names = ("langgraph", "langchain-core")
     on = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in names)]
-    return f"CPU time, of savers wall time, medians of interleaved rounds. {', '.join(on)}, {os.cpu_count()} cores."
+    return f"CPU time, wall time of what waits, medians of interleaved rounds. {', '.join(on)}, {os.cpu_count()} cores."
 
 
 if __name__ == "__main__":

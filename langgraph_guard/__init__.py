@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from langgraph_guard.nodes import fuse as fuse
     from langgraph_guard.nodes import guard_report as guard_report
     from langgraph_guard.nodes import report_of as report_of
+    from langgraph_guard.nodes.approval import HumanApprovalNode as HumanApprovalNode
+    from langgraph_guard.policies.approval.rules import ApprovalRule as ApprovalRule
     from langgraph_guard.policies.budget import Budget as Budget
     from langgraph_guard.policies.budget import Limit as Limit
     from langgraph_guard.policies.budget import allow_local as allow_local
@@ -56,8 +58,10 @@ if TYPE_CHECKING:
     from langgraph_guard.tools import ToolResult as ToolResult
     from langgraph_guard.tools import contract as contract
     from langgraph_guard.tools.breaker import CircuitBreaker as CircuitBreaker
+    from langgraph_guard.tools.guard.idempotency import idempotency_key as idempotency_key
 
 _WHERE = {
+    "ApprovalRule": "policies.approval.rules",
     "Budget": "policies.budget",
     "BudgetCheckNode": "nodes",
     "BudgetExceeded": "errors",
@@ -71,6 +75,7 @@ _WHERE = {
     "GuardError": "errors",
     "GuardReport": "nodes",
     "GuardState": "state",
+    "HumanApprovalNode": "nodes.approval",
     "IdentityMissing": "errors",
     "Limit": "policies.budget",
     "LiteLLMPrices": "prices",
@@ -92,6 +97,7 @@ _WHERE = {
     "count_tokens": "tokens",
     "fuse": "nodes",
     "guard_report": "nodes",
+    "idempotency_key": "tools.guard.idempotency",
     "price_book": "prices",
     "report_of": "nodes",
 }

@@ -12,6 +12,7 @@
         ├── BudgetUnavailable               the ledger did not answer; fails closed
         ├── ActionRefused                   a call's arguments have no one text, so nobody can agree to them
         ├── CircuitOpen                     a service failed too often and is left alone; no call was made
+        ├── ReplayMiss                      a replay made a tool call that was not made before; nothing ran
         └── StoreError                      what holds the runs could not do it; the driver's error is the cause
             ├── StoreUnavailable            no answer within the deadline
             ├── StoreRefused                the server said no: out of memory, read-only, no permission, too old
@@ -177,6 +178,19 @@ class CircuitOpen(_Record):
             return f"the circuit of {self.key!r} is held open: no call is made until somebody resets it"
         why = "is being tried out" if self.state == "half_open" else "is open"
         return f"the circuit of {self.key!r} {why}: no call is made for another {math.ceil(self.retry_after)} s"
+
+
+@dataclass(eq=False)
+class ReplayMiss(_Record):
+    """A replay makes a tool call of which no result is recorded. It was not made."""
+
+    tool: str
+
+    def __str__(self) -> str:
+        return (
+            f"the replay calls {self.tool!r} with arguments for which no result is recorded: nothing ran."
+            " With --live it would be called"
+        )
 
 
 class StoreError(_Record):

@@ -17,7 +17,7 @@ from benchmarks.texts import texts
 from langgraph_guard.tokens import loading
 from langgraph_guard.tokens.counter import TokenCounter
 
-SLOW = {"imports": pytest.mark.slow, "distant": pytest.mark.slow}
+SLOW = {"imports": pytest.mark.slow, "distant": pytest.mark.slow, "outage": pytest.mark.slow}
 """Start a Python for each measurement."""
 
 

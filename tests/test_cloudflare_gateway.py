@@ -180,6 +180,14 @@ def write(client: httpx.Client, *keys: str) -> None:
     assert counted(answer) == (len(keys), [])
 
 
+def test_a_body_that_does_not_say_how_long_it_is_is_measured(kv_simulator: KVSimulator) -> None:
+    """What is too long is read to its end and not kept: a Worker has 128 MB of memory."""
+    with kv_simulator.gateway_kv().client() as http:
+        parts = (b"x" * 1_000_000 for _ in range(51))
+        assert refused(http.put("/bulk", content=parts)) == (413, 10001)
+        assert http.get("/keys", params={"prefix": "x"}).is_success
+
+
 @pytest.mark.parametrize("limit", [10, 11, 1_000])
 def test_a_listing_goes_through_all_objects_in_order(objects: httpx.Client, limit: int) -> None:
     """Each thread has its object, and a page asks some of them: no key twice, none left out, none too early."""

@@ -28,6 +28,7 @@ from langgraph_guard.errors import (
     IdentityMissing,
     InvalidAmount,
     PriceUnknown,
+    ReplayMiss,
     ReservationConflict,
     StaleCheckpoint,
     StoreError,
@@ -98,6 +99,13 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
     "circuit held open": (
         CircuitOpen("search", "forced_open"),
         "the circuit of 'search' is held open: no call is made until somebody resets it",
+    ),
+    "replay miss": (
+        ReplayMiss("search"),
+        (
+            "the replay calls 'search' with arguments for which no result is recorded: nothing ran."
+            " With --live it would be called"
+        ),
     ),
     "store unavailable": (StoreUnavailable("redis", "put", 10.0), "redis did not answer put within 10.0 s"),
     "store refused": (

@@ -153,6 +153,7 @@ def answers() -> Iterator[str]:
 
 SETTING = """
 from typing import Annotated
+from langgraph_guard import ApprovalRule, HumanApprovalNode, idempotency_key
 from langgraph_guard import CircuitBreaker, LoopCheckNode, Price, TokenCounter, ToolGuard, ToolPrice, ToolResult
 from langgraph_guard import RedisBackend, SqliteBackend, SummarizationNode, allow_local, contract, count_tokens, fuse
 from langgraph_guard.state import sum_by_key
@@ -160,6 +161,7 @@ from langgraph_guard.state import sum_by_key
 backend, cheap, node = MemoryBackend(), llm, call_model
 team_budget = Budget([Limit("usd", 100, per="team")], scopes=["team"])
 team_check = BudgetCheckNode(team_budget, backend, name="team")
+approval = HumanApprovalNode({"send_*": ApprovalRule()}, backend)
 question = {"messages": [("user", "Where is my order 4711?")]}
 tools, breaker = [get_order_status], CircuitBreaker(backend)
 messages, artifact = question["messages"], {"units": 7}

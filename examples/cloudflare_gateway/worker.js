@@ -152,9 +152,11 @@ async function getMetadata(store, _request, _url, key) {
 }
 
 async function putValue(store, request, url, key) {
-  const multipart = request.headers.get("content-type")?.startsWith("multipart/form-data");
-  const form = multipart ? await request.formData() : undefined;
-  const value = form ? form.get("value") : await limited(request, LIMITS.valueBytes, "Value");
+  const type = request.headers.get("content-type") ?? "";
+  const multipart = type.startsWith("multipart/form-data");
+  const sent = await limited(request, multipart ? LIMITS.bulkBytes : LIMITS.valueBytes, multipart ? "Body" : "Value");
+  const form = multipart ? await new Response(sent, { headers: { "content-type": type } }).formData() : undefined;
+  const value = form ? form.get("value") : sent;
   const metadata = form?.has("metadata") ? json(form.get("metadata")) : undefined;
   const number = (name) => (url.searchParams.has(name) ? Number(url.searchParams.get(name)) : undefined);
   if (value === null) throw invalid("value: the form has none");
@@ -591,13 +593,17 @@ async function body(request) {
   return json(await (await limited(request, LIMITS.bulkBytes, "Body")).text());
 }
 
-// A body that says how long it is, and is not too long.
+// A body, whether it says how long it is or not. It is read to its end, and what is too long is not kept.
 async function limited(request, most, what) {
-  const size = Number(request.headers.get("content-length") ?? 0);
-  const read = size > most ? undefined : new Blob([await request.arrayBuffer()]);
-  if (!read || read.size > most)
-    throw new Refusal(413, 10001, `${what} length of ${read?.size ?? size} exceeds limit of ${most}.`);
-  return read;
+  const parts = [];
+  let size = 0;
+  for await (const part of request.body ?? []) {
+    size += part.byteLength;
+    if (size <= most) parts.push(part);
+    else parts.length = 0;
+  }
+  if (size > most) throw new Refusal(413, 10001, `${what} length of ${size} exceeds limit of ${most}.`);
+  return new Blob(parts);
 }
 
 function json(text) {

@@ -111,7 +111,8 @@ class Backend(Protocol):
 class ApprovalDesk(Protocol):
     """Requests that people decide, and the record of it. `policies/approval/` has the commands and their rules.
 
-    Each command is atomic and idempotent. Raises `StoreError` when there is no answer; nothing runs then.
+    Each command is atomic and idempotent. Raises `StoreError` when there is no answer, and `ConfigError` with the name
+    of a field that is wrong, before anything of the batch is done; nothing runs then.
     """
 
     @property
@@ -125,7 +126,8 @@ class ApprovalDesk(Protocol):
 class Outbox(Protocol):
     """Executions that happen at most once. `policies/outbox.py` has the commands and their rules.
 
-    Each command is atomic and idempotent. Raises `StoreError` when there is no answer; nothing runs then.
+    Each command is atomic and idempotent. Raises `StoreError` when there is no answer, and `ConfigError` with the name
+    of a field that is wrong, before anything of the batch is done; nothing runs then.
     """
 
     @property

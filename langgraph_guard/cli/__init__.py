@@ -13,7 +13,11 @@ import langgraph_guard
 
 COMMANDS: Final = {
     "demo": "the 2 a.m. incident, unguarded and guarded side by side; no key, no server",
+    "approvals": "requests that wait for people: list, show, approve, reject; the log, and whether it is whole",
     "budgets": "balances, reservations and circuits that workers share; freeze, top up, reset",
+    "trace": "what runs did, as trees, from a step log",
+    "steps": "the rows of a step log: of a thread, of a kind, those that failed",
+    "replay": "a thread again from one of its steps, in a copy, with recorded tool results",
 }
 """Each command and its line in the help. The module of the same name has `main(argv) -> int`."""
 

@@ -59,8 +59,8 @@ class Execution(NamedTuple):
 class Claim:
     """Begin an execution, unless it was begun. `owner`: the attempt's own id; the same one again has the same claim.
 
-    `approval`: the id of the request that covers it. One that was refused, is open, or is of another action stands in
-    the way; that there is none does so where one is `required`.
+    `approval`: the id of the request that covers it. One that was refused, is open, or is of another call or action
+    stands in the way; that there is none does so where one is `required`.
     """
 
     key: EffectKey
@@ -166,8 +166,8 @@ def _unapproved(rows: Rows, command: Claim, now: float) -> Unapproved | None:
         ((approval,), _) = look(rows, Look(command.key.tenant, (command.approval,)), now)
     if approval is None:
         return Unapproved(None) if command.required else None
-    covers = approval.may_run and approval.digest == command.key.digest
-    return None if covers else Unapproved(approval)
+    asked = (approval.thread, approval.call_id, approval.digest)
+    return None if approval.may_run and asked == command.key[1:] else Unapproved(approval)
 
 
 def done(rows: Rows, command: Done, now: float) -> tuple[bool, Writes]:
@@ -219,15 +219,16 @@ def _as_of(known: Execution | None, now: float) -> Execution | None:
 
 
 def _ended(rows: Rows, key: EffectKey, fence: int, now: float, state: State, result: str = "") -> tuple[bool, Writes]:
-    """Its owner's word counts also when it comes late; once somebody else has decided, it does not."""
+    """Its owner's word counts also when it comes late; once somebody else has decided, it does not. That it happened
+    counts until it is claimed again: whoever said that it did not was wrong, and it must not happen twice."""
     known = _as_of(rows(effect_key(key)), now)
     if known is None or known.fence != fence:
         return False, {}
-    if known.state not in ("started", "in_doubt"):
+    if known.state == state == "in_doubt":
+        return True, _kept(rows, key, known, now)
+    if known.state == "done" or (known.state == "failed" and state != "done"):
         return known.state == state and known.result == result, {}
     after = known._replace(state=state, at=now, result=result)
-    if after == known:
-        return True, {}
     return True, {effect_key(key): after, **_chained(rows, key, after, now, state)}
 
 

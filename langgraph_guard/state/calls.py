@@ -31,7 +31,7 @@ Record = Mapping[str, Any]
 class CallVerdict(TypedDict, total=False):
     """What a guard says of one tool call, before the tools run. `ToolGuard` answers the refused and runs the others."""
 
-    verdict: Literal["refuse", "answer", "note", "pass"]  # `note`: it runs, and `message` is read beside the result
+    verdict: Literal["refuse", "answer", "note", "hold", "pass"]  # `note`: it runs, and `message` is read beside it
     error_type: str  # of the `ToolResult` that answers a refused call
     message: str
     retry_at: int | None

@@ -72,6 +72,17 @@ CREATE TABLE frozen (owner TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE adjustments (id TEXT PRIMARY KEY, until REAL NOT NULL, row TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE deeds (tenant TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (tenant, number)) \
 WITHOUT ROWID;
+CREATE TABLE approvals (tenant TEXT NOT NULL, id TEXT NOT NULL, thread TEXT NOT NULL, at REAL NOT NULL, ends REAL, \
+until REAL, row TEXT NOT NULL, PRIMARY KEY (tenant, id));
+CREATE INDEX approvals_open ON approvals (tenant, at, id) WHERE until IS NULL;
+CREATE INDEX approvals_ends ON approvals (tenant, ends) WHERE until IS NULL AND ends IS NOT NULL;
+CREATE INDEX approvals_until ON approvals (until) WHERE until IS NOT NULL;
+CREATE TABLE effects (tenant TEXT NOT NULL, thread TEXT NOT NULL, call_id TEXT NOT NULL, digest TEXT NOT NULL, \
+until REAL, row TEXT NOT NULL, PRIMARY KEY (tenant, thread, call_id, digest));
+CREATE INDEX effects_until ON effects (until) WHERE until IS NOT NULL;
+CREATE TABLE trail (tenant TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (tenant, number)) \
+WITHOUT ROWID;
+CREATE TABLE heads (tenant TEXT PRIMARY KEY, number INTEGER NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID;
 """
 
 ROWS: Final[dict[str, list[tuple[Any, ...]]]] = {
@@ -272,7 +283,8 @@ def test_the_tables_are_those_of_version_1(backend: SqliteBackend, path: Path) -
 def test_the_rows_are_those_of_version_1(backend: SqliteBackend, path: Path) -> None:
     """Workers of two releases share the file while one replaces the other."""
     write_one_of_each(backend)
-    assert dump(path) == {**ROWS, "frozen": [], "adjustments": [], "deeds": []}
+    added = ("frozen", "adjustments", "deeds", "approvals", "effects", "trail", "heads")
+    assert dump(path) == {**ROWS, **{name: [] for name in added}}
 
 
 def test_what_people_did_has_rows_of_its_own(backend: SqliteBackend, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from typing import Any
 
@@ -16,9 +17,9 @@ from langgraph_guard.cli.incident import ending, models, screen
 from langgraph_guard.cli.incident.agents import LIMIT, guarded, unguarded
 from langgraph_guard.cli.incident.orders import order_service, order_tool
 from langgraph_guard.cli.incident.play import Run, play
-from langgraph_guard.cli.incident.steps import ModelCall, Steps, ToolCall
-from langgraph_guard.cli.incident.tree import tree
 from langgraph_guard.cli.incident.watch import priced, projected
+from langgraph_guard.observability import tree
+from langgraph_guard.observability.steps import Step
 from langgraph_guard.prices import price_book
 from langgraph_guard.tokens import loading
 
@@ -34,8 +35,8 @@ def test_the_order_service_takes_the_request_and_never_answers() -> None:
 
 def played() -> Run:
     """The guarded agent, played to its end."""
-    with order_service() as url, order_tool(url) as tool, Steps() as steps:
-        run = Run("with guards", guarded(tool), steps)
+    with order_service() as url, order_tool(url) as tool:
+        run = Run("with guards", guarded(tool), [])
         play([run], lambda: None)
     return run
 
@@ -46,10 +47,10 @@ def guarded_run() -> Run:
     return played()
 
 
-def taken(run: Run) -> list[ModelCall | ToolCall]:
-    """Its steps."""
+def taken(run: Run, kind: str) -> list[Step]:
+    """Its steps of one kind."""
     assert run.steps is not None
-    return run.steps.taken
+    return sorted((step for step in run.steps if step.kind == kind), key=lambda step: step.ts)
 
 
 def test_the_bill_of_the_demo_and_the_guards_own_agree(guarded_run: Run) -> None:
@@ -62,31 +63,34 @@ def test_the_bill_of_the_demo_and_the_guards_own_agree(guarded_run: Run) -> None
 
 def test_the_steps_come_to_the_same_bill(guarded_run: Run) -> None:
     """The tree is another view of the run, not another run."""
-    models_asked = [step for step in taken(guarded_run) if isinstance(step, ModelCall)]
+    models_asked = taken(guarded_run, "llm")
     watch = guarded_run.watch
-    assert tuple(step.cost for step in models_asked) == watch.costs
+    assert tuple(step.cost_micro_usd for step in models_asked) == watch.costs
     assert sum(step.tokens for step in models_asked) == watch.tokens
 
 
-def test_the_steps_tell_calls_that_were_made_from_those_that_were_not(guarded_run: Run) -> None:
+def test_the_steps_tell_calls_that_were_made_from_the_one_that_was_not(guarded_run: Run) -> None:
     """Three requests left the machine; the fourth call was answered by a guard."""
-    tools = [step for step in taken(guarded_run) if isinstance(step, ToolCall)]
-    assert [step.status for step in tools] == ["timeout"] * 3 + ["circuit_open"]
-    assert [step.seconds is not None for step in tools] == [True, True, True, False]
-    assert [step.opened for step in tools] == [False, False, True, False]
+    assert [step.error_type for step in taken(guarded_run, "tool")] == ["ReadTimeout"] * 3
+    assert [(step.name, step.status) for step in taken(guarded_run, "guard")] == [
+        ("loop.found", "warn"),
+        ("breaker.transition", "trip"),
+        ("breaker.refused", "block"),
+        ("run.finished", "warn"),
+    ]
 
 
-def test_what_a_model_was_told_before_is_not_told_again(guarded_run: Run) -> None:
-    """The same three lines below each time-out would hide the one that matters."""
-    told = [sentence for step in taken(guarded_run) if isinstance(step, ToolCall) for sentence in step.told]
-    assert len(set(told)) == len(told)
+def test_the_circuit_opens_in_the_step_of_the_third_time_out(guarded_run: Run) -> None:
+    """Who reads the tree sees by which call it opened."""
+    (opened,) = [step for step in taken(guarded_run, "guard") if step.name == "breaker.transition"]
+    assert opened.parent_id == taken(guarded_run, "tool")[2].parent_id
 
 
 def test_nobody_listens_when_the_steps_are_done() -> None:
     """A listener that is left behind costs every later run in the process."""
+    gc.collect()  # What other tests left behind ends now, and not in between.
     before = events.listening()
-    with Steps():
-        assert events.listening()
+    played()
     assert events.listening() == before
 
 
@@ -182,11 +186,10 @@ def test_both_agents_fit_side_by_side(guarded_run: Run, width: int) -> None:
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_tree_fits_the_terminal(guarded_run: Run, width: int) -> None:
     """A line that wraps in the wrong place is no tree."""
-    assert guarded_run.steps is not None
     console = Console(file=io.StringIO(), width=width)
-    console.print(tree(guarded_run, guarded_run.steps))
+    console.print(*tree.trees(guarded_run.steps or (), quiet=True))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert text.count("timeout") == 3
+    assert text.count("ReadTimeout") == 3
     assert max(map(len, text.splitlines())) <= width
 
 

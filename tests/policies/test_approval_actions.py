@@ -86,3 +86,13 @@ def test_an_approval_id_is_bound_to_all_that_it_is_about() -> None:
     ids = {approval_id(*parts)} | {approval_id(*parts[:at], "other", *parts[at + 1 :]) for at in range(5)}
     assert len(ids) == 6
     assert approval_id(*parts) == approval_id(*parts)
+
+
+@pytest.mark.parametrize(
+    "tool", ["", "x" * 1_001, "half a pair \ud83e", None, 7], ids=["empty", "long", "half", "none", "int"]
+)
+def test_a_tool_has_a_name_that_a_store_can_keep(tool: Any) -> None:
+    """A model may name what does not exist; it is told so, and the run goes on."""
+    with pytest.raises(ActionRefused, match="its name ") as caught:
+        Action(tool, {})
+    assert len(str(caught.value)) < 250

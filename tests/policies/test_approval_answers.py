@@ -117,3 +117,10 @@ def test_a_digest_that_is_right_is_no_hindrance() -> None:
 def test_the_strict_way_wants_names(answer: Any) -> None:
     """For endpoints that answer for others."""
     assert decode(answer, [PAY], strict=True).decisions == {}
+
+
+def test_a_message_is_one_that_a_store_can_keep() -> None:
+    """Half of a surrogate pair comes from a cut text, and must not fail the run."""
+    assert decode({"type": "reject", "message": "no \ud83e!"}, [PAY]).decisions == {
+        "approval-1": Decision("reject", "no ?!")
+    }

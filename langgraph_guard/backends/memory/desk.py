@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from langgraph_guard.backends.memory.journal import Journal
-from langgraph_guard.policies.approval.commands import Approval, DeskCommand, DeskReply, Pending, Sweep, Told, Trail
-from langgraph_guard.policies.approval.desk import RULES, Rows, Writes, expire
+from langgraph_guard.policies.approval.checks import check
+from langgraph_guard.policies.approval.commands import Approval, DeskCommand, DeskReply, Pending, Sweep, Trail, told
+from langgraph_guard.policies.approval.desk import RULES, Rows, Writes, expire, waits
 
 
 class MemoryDesk:
@@ -20,6 +22,8 @@ class MemoryDesk:
         return True
 
     def execute(self, commands: Sequence[DeskCommand]) -> list[DeskReply]:
+        for command in commands:
+            check(command)
         return [self._obey(command) for command in commands]
 
     async def aexecute(self, commands: Sequence[DeskCommand]) -> list[DeskReply]:
@@ -32,12 +36,13 @@ class MemoryDesk:
             case Sweep():
                 return self._sweep(command)
             case Trail():
-                return Told(*self._journal.deeds(command.tenant, command.after, command.count))
+                return told(*self._journal.deeds(command.tenant, command.after, command.count))
         return self._journal.obey(RULES[type(command)], command)  # type: ignore[no-any-return]
 
     def _pending(self, command: Pending) -> DeskReply:
-        found = self._journal.open(command.tenant, command.after)
-        return tuple(each for each in found if command.thread in (None, each.thread))[: command.count]
+        found, now = self._journal.open(command.tenant, command.after), self._journal.now()
+        open_ = (each for each in found if command.thread in (None, each.thread) and waits(each, now))
+        return tuple(islice(open_, command.count))
 
     def _sweep(self, command: Sweep) -> int:
         return sum(self._journal.obey(_expired, approval) for approval in self._journal.open(command.tenant))

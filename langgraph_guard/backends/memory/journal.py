@@ -38,12 +38,15 @@ class Journal:
             return reply
 
     def open(self, tenant: str, after: str = "") -> list[Approval]:
-        """Open requests, oldest first; those behind `after`, whatever has become of that one."""
+        """Requests that nobody closed, oldest first; those behind `after`, whatever has become of that one."""
         with self._lock:
             found = [approval for (_, of, _), approval in self._open.items() if of == tenant]
             last: Approval | None = self._rows.get(approval_key(tenant, after))
         ordered = sorted(found, key=_place)
         return ordered if last is None else [each for each in ordered if _place(each) > _place(last)]
+
+    def now(self) -> float:
+        return self._clock.now()
 
     def deeds(self, tenant: str, after: int, count: int) -> tuple[tuple[Deed, ...], Head]:
         """A part of the chain, and where it ends."""

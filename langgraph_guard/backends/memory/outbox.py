@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from langgraph_guard.backends.memory.journal import Journal
 from langgraph_guard.policies.outbox import RULES, OutboxCommand, OutboxReply
+from langgraph_guard.policies.outbox_checks import check
 
 
 class MemoryOutbox:
@@ -19,6 +20,8 @@ class MemoryOutbox:
         return True
 
     def execute(self, commands: Sequence[OutboxCommand]) -> list[OutboxReply]:
+        for command in commands:
+            check(command)
         return [self._journal.obey(RULES[type(command)], command) for command in commands]
 
     async def aexecute(self, commands: Sequence[OutboxCommand]) -> list[OutboxReply]:

@@ -1,4 +1,4 @@
-"""Shared by every worker on every machine: budgets and circuits in plain Redis.
+"""Shared by every worker on every machine: budgets, circuits and approvals in plain Redis.
 
     backend = RedisBackend.from_url("redis://localhost:6379")
     print(backend.check())                       # is this server fit? in words
@@ -10,6 +10,7 @@ Redis 6.2 or newer, Valkey, or what speaks like them, without modules; a Cluster
 backend          the connection, and what is on it
 ledger           the accounts
 breakers         the circuits
+approvals        what people decide, and what happened once
 check            is this server fit, and the smallest ACL
 trial            each of its commands, tried
 """

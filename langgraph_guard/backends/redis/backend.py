@@ -1,4 +1,4 @@
-"""`RedisBackend`: budgets and circuits that all workers share."""
+"""`RedisBackend`: budgets, circuits, approvals and executions that all workers share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from langgraph_guard._redis import RedisLink, check_prefix, part
 from langgraph_guard._redis.check import Report
 from langgraph_guard.backends.local import FallbackLedger
 from langgraph_guard.backends.protocols import Clock, SystemClock
+from langgraph_guard.backends.redis.approvals import RedisDesk, RedisOutbox
 from langgraph_guard.backends.redis.breakers import RedisBreakers
 from langgraph_guard.backends.redis.check import inspect
 from langgraph_guard.backends.redis.ledger import RedisLedger
@@ -22,7 +23,8 @@ LONGEST_CLOSED: Final = 60.0
 
 
 class RedisBackend:
-    """Budgets and circuits in Redis 6.2 or newer, Valkey, or what speaks like them; no modules. Sync and async.
+    """Budgets, circuits, approvals and an outbox in Redis 6.2 or newer, Valkey, or what speaks like them; no modules.
+    Sync and async.
 
         backend = RedisBackend.from_url("redis://localhost:6379")
 
@@ -39,7 +41,7 @@ class RedisBackend:
     call. After it opened, each process may let through the calls that it starts within so many seconds. 0 asks always.
 
     Raises `ConfigError` naming the field. What is asked of it while the server is away raises `BudgetUnavailable` or
-    `StoreUnavailable` within the deadline; breakers then go on by themselves.
+    `StoreUnavailable` within the deadline; breakers then go on by themselves, and nothing that needs an approval runs.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class RedisBackend:
         ledger = RedisLedger(self._link, clock, prefix=prefix, tenant=tenant, slots=slots, create=create)
         self.ledger = FallbackLedger(ledger, self.clock)
         self.breakers = RedisBreakers(self._link, clock, prefix=prefix, closed_for=closed_for)
+        self.desk = RedisDesk(self._link, clock, prefix=prefix)
+        self.outbox = RedisOutbox(self._link, clock, prefix=prefix)
 
     @classmethod
     def from_url(

@@ -1,4 +1,5 @@
-"""Is this server fit to keep budgets and circuits? `backend.check()` says so in words: what is wrong, and what to do.
+"""Is this server fit to keep budgets, circuits and approvals? `backend.check()` says so in words: what is wrong, and
+what to do.
 
     report = backend.check()
     print(report)                    # the worst first
@@ -26,7 +27,7 @@ from langgraph_guard._redis.findings import Finding
 from langgraph_guard._redis.trial import RedisFlow, Refusals
 from langgraph_guard.backends.redis import trial
 
-EVERYTHING: Final = "what was spent and which circuits are open"
+EVERYTHING: Final = "what was spent, which circuits are open, and what was approved and done"
 
 
 def inspect(link: RedisLink, prefix: str) -> RedisFlow[Report]:
@@ -36,7 +37,7 @@ def inspect(link: RedisLink, prefix: str) -> RedisFlow[Report]:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Budgets and circuits, as what is to live on a server."""
+    """Budgets, circuits and approvals, as what is to live on a server."""
 
     link: RedisLink
     prefix: str

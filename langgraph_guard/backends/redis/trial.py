@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple, Self
 
 from langgraph_guard._redis import trial
 from langgraph_guard._redis.trial import A_MINUTE, NOTHING, RedisFlow, Refusals
+from langgraph_guard.backends.redis.approvals import trial as approvals
+from langgraph_guard.backends.redis.approvals.keys import Keyspace
 from langgraph_guard.backends.redis.breakers import wire
 from langgraph_guard.policies.breaker import (
     FAILURE,
@@ -23,16 +25,18 @@ from langgraph_guard.policies.breaker import (
 
 
 class Scratch(NamedTuple):
-    """Scratch keys, named as the ledger's and as the circuits' are, all in one slot of a Cluster."""
+    """Scratch keys, named as the ledger's, the circuits' and the desk's are, all in one slot of a Cluster."""
 
     owner: str
     leases: str
     circuit: wire.Keys
+    desk: Keyspace
 
     @classmethod
     def of(cls, prefix: str, name: str) -> Self:
         tag = f"{{{prefix}:{name}}}"
-        return cls(f"{tag}:m", f"{tag}:x", wire.Keys(f"{prefix}:{tag}:circuit", f"{prefix}:{tag}:audit"))
+        circuit = wire.Keys(f"{prefix}:{tag}:circuit", f"{prefix}:{tag}:audit")
+        return cls(f"{tag}:m", f"{tag}:x", circuit, Keyspace(tag, f"{tag}:h", f"{tag}:d", f"{tag}:o"))
 
 
 def permissions(scratch: Scratch) -> RedisFlow[Refusals]:
@@ -41,20 +45,21 @@ def permissions(scratch: Scratch) -> RedisFlow[Refusals]:
 
 
 def scripts(scratch: Scratch) -> RedisFlow[bool]:
-    """Whether the scripts of a circuit do what the rules do."""
+    """Whether the scripts of a circuit and of a desk do what the rules do."""
     found: list[Any] = []
     for command in _life(scratch.circuit):
         replies = yield from trial.answers([command], _clearing(scratch))
         if replies is None:
             return False
         found += replies
+    approved = yield from trial.answers(approvals.life(scratch.desk), _clearing(scratch))
     yield from trial.clear(_clearing(scratch))
-    return _is_as_expected(found)
+    return approved is not None and _is_as_expected(found) and approvals.is_as_expected(approved)
 
 
 def _commands(scratch: Scratch) -> list[tuple[Any, ...]]:
     """In an order in which each finds what it needs, and leaves nothing."""
-    owner, leases, (circuit, audit) = scratch
+    owner, leases, (circuit, audit), _ = scratch
     return [
         ("SET", circuit, "1", "PX", A_MINUTE),
         ("GET", circuit),
@@ -86,9 +91,9 @@ def _commands(scratch: Scratch) -> list[tuple[Any, ...]]:
 
 
 def _clearing(scratch: Scratch) -> list[tuple[Any, ...]]:
-    owner, leases, (circuit, audit) = scratch
+    owner, leases, (circuit, audit), desk = scratch
     by_itself = [("LTRIM", audit, 1, 0), ("HDEL", owner, "a"), ("ZREM", leases, "a")]
-    return [("DEL", circuit, audit, owner, leases), *by_itself, ("PEXPIRE", circuit, 0)]
+    return [("DEL", circuit, audit, owner, leases, *approvals.keys_of(desk)), *by_itself, ("PEXPIRE", circuit, 0)]
 
 
 # A circuit's life

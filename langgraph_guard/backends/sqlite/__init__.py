@@ -5,6 +5,9 @@ schema     its tables, and which files are ours
 rows       the rules' rows as text
 ledger     the ledger in it
 breakers   the circuits in it
+journal    the rows of the desk and the outbox in it, and the chain of what was done there
+desk       the approval desk in it
+outbox     the outbox in it
 """
 
 from __future__ import annotations
@@ -17,13 +20,16 @@ from typing import Self
 from langgraph_guard.backends.local import FallbackLedger
 from langgraph_guard.backends.protocols import Clock, SystemClock
 from langgraph_guard.backends.sqlite.breakers import SqliteBreakers
+from langgraph_guard.backends.sqlite.desk import SqliteDesk
 from langgraph_guard.backends.sqlite.file import File
+from langgraph_guard.backends.sqlite.journal import Journal
 from langgraph_guard.backends.sqlite.ledger import SqliteLedger
+from langgraph_guard.backends.sqlite.outbox import SqliteOutbox
 from langgraph_guard.errors import ConfigError, StoreRefused
 
 
 class SqliteBackend:
-    """Several processes on one machine, one file, no server: they share every limit and every breaker.
+    """Several processes on one machine, one file, no server: they share every limit, every breaker and every approval.
 
     The file is made when it is not there; its folder must be. It has to lie on a disk of this machine, not on a network
     share. What was acknowledged survives the end of any process, kill -9 included, and with `durable=True` a power cut
@@ -51,6 +57,9 @@ class SqliteBackend:
         self._file = File(_checked(path), busy_timeout=_seconds(busy_timeout), durable=durable)
         self.ledger = FallbackLedger(SqliteLedger(self._file, self.clock), self.clock)
         self.breakers = SqliteBreakers(self._file, self.clock)
+        journal = Journal(self._file, self.clock)
+        self.desk = SqliteDesk(journal)
+        self.outbox = SqliteOutbox(journal)
         try:
             self._file.read("open", lambda connection: None)
         except StoreRefused as error:
@@ -95,4 +104,4 @@ def _seconds(value: object) -> float:
     return float(value)
 
 
-__all__ = ["SqliteBackend", "SqliteBreakers", "SqliteLedger"]
+__all__ = ["SqliteBackend", "SqliteBreakers", "SqliteDesk", "SqliteLedger", "SqliteOutbox"]

@@ -9,9 +9,12 @@ from typing import Any, Final, TypeVar
 
 from langgraph_guard.backends.sqlite.schema import STORE
 from langgraph_guard.errors import StoreRefused
+from langgraph_guard.policies.approval import chain
+from langgraph_guard.policies.approval.commands import Approval, Vote
 from langgraph_guard.policies.bookkeeping import Adjusted, Hold
 from langgraph_guard.policies.breaker import AuditRecord, Bucket, Circuit, Lease
 from langgraph_guard.policies.ledger import Account, Balance, Charge, Deed, Owner
+from langgraph_guard.policies.outbox import Execution
 
 Row = TypeVar("Row")
 
@@ -71,6 +74,28 @@ def circuit(text: str) -> Circuit:
 
 def audit(text: str) -> tuple[AuditRecord, ...]:
     return _read("an audit record", text, lambda row: tuple(AuditRecord(*record) for record in row))
+
+
+def approval(text: str) -> Approval:
+    return _read("an approval", text, _approval)
+
+
+def execution(text: str) -> Execution:
+    return _read("an execution", text, lambda row: Execution(*row))
+
+
+def link(text: str) -> chain.Deed:
+    return _read("a record of the trail", text, lambda row: chain.Deed(*row))
+
+
+def _approval(row: Any) -> Approval:
+    found = Approval(*row)
+    return found._replace(
+        requirement=found.requirement and tuple(tuple(e) if isinstance(e, list) else e for e in found.requirement),
+        votes=tuple(Vote(*vote) for vote in found.votes),
+        decided_by=tuple(found.decided_by),
+        heard=tuple(found.heard),
+    )
 
 
 def _hold(row: Any) -> Hold:

@@ -8,9 +8,14 @@
     deeds        what people did to the ledger, by tenant, numbered; `null`: to everyone's accounts
     circuits     a circuit; `wrote`: its place among those that may go; `until`: when being closed says nothing more
     audits       what people did to a circuit
+    approvals    a request; `ends`: when its time is over, while it is open; `until`: when it is forgotten, once closed
+    effects      an execution; `until`: when it is forgotten, once it has ended
+    trail        what was done at the desk and in the outbox, by tenant, numbered: each with the hash of the one before
+    heads        where a tenant's trail ends
 
-Names and rows are JSON in ASCII, so no character of a name means anything to SQLite. `user_version` is the version of
-all of it: it changes whenever a reader of the former one would not understand.
+Names and rows are JSON in ASCII, so no character of a name means anything to SQLite. Names of approvals and effects are
+as they are, because pages are in their order. `user_version` is the version of all of it: it changes whenever a reader
+of the former one would not understand.
 """
 
 from __future__ import annotations
@@ -50,8 +55,35 @@ ADDED: Final = (
         " (tenant TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (tenant, number))"
         " WITHOUT ROWID"
     ),
+    # Arguments and results may be long: such rows are better off outside of an index.
+    (
+        "CREATE TABLE IF NOT EXISTS approvals"
+        " (tenant TEXT NOT NULL, id TEXT NOT NULL, thread TEXT NOT NULL, at REAL NOT NULL, ends REAL, until REAL,"
+        " row TEXT NOT NULL, PRIMARY KEY (tenant, id))"
+    ),
+    "CREATE INDEX IF NOT EXISTS approvals_open ON approvals (tenant, at, id) WHERE until IS NULL",
+    "CREATE INDEX IF NOT EXISTS approvals_ends ON approvals (tenant, ends) WHERE until IS NULL AND ends IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS approvals_until ON approvals (until) WHERE until IS NOT NULL",
+    (
+        "CREATE TABLE IF NOT EXISTS effects"
+        " (tenant TEXT NOT NULL, thread TEXT NOT NULL, call_id TEXT NOT NULL, digest TEXT NOT NULL, until REAL,"
+        " row TEXT NOT NULL, PRIMARY KEY (tenant, thread, call_id, digest))"
+    ),
+    "CREATE INDEX IF NOT EXISTS effects_until ON effects (until) WHERE until IS NOT NULL",
+    (
+        "CREATE TABLE IF NOT EXISTS trail"
+        " (tenant TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (tenant, number))"
+        " WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS heads"
+        " (tenant TEXT PRIMARY KEY, number INTEGER NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID"
+    ),
 )
 """Tables of version 1 that its first files do not have. Who does not know them reads all the rest as ever."""
+
+
+_NAMES: Final = frozenset(each.split()[5] for each in ADDED)
 
 
 def prepare(connection: sqlite3.Connection, *, durable: bool) -> None:
@@ -79,10 +111,8 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _lacks_tables(connection: sqlite3.Connection) -> bool:
-    (known,) = connection.execute(
-        "SELECT count(*) FROM sqlite_master WHERE name IN ('frozen', 'adjustments', 'deeds')"
-    ).fetchone()
-    return int(known) < len(ADDED)
+    known = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    return not known.issuperset(_NAMES)
 
 
 def _is_fresh(connection: sqlite3.Connection) -> bool:

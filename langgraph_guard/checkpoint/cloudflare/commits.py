@@ -20,8 +20,8 @@ from langgraph_guard.checkpoint.cloudflare.transport import Pair
 from langgraph_guard.errors import StoreError, StoreRefused
 
 MOST_PAIRS: Final = 5_000
-MOST_CHARACTERS: Final = 48 * 2**20
-"""Of a request that several callers share; Cloudflare allows 10,000 pairs and 100 MB."""
+MOST_CHARACTERS: Final = 40 * 2**20
+"""Of values in a request that several callers share. Cloudflare takes 10,000 pairs and 100 MB, the gateway 50 MB."""
 
 ACTIVE: Final = 0.5
 """Seconds for which a run counts as active after a write."""
@@ -64,13 +64,9 @@ class Queue:
         self._tickets.append(ticket)
         self._active[ticket.put.thread] = now
 
-    def put_back(self, tickets: Sequence[Ticket], now: float) -> None:
-        """Whoever sent them was interrupted."""
+    def landed(self, tickets: Sequence[Ticket], now: float) -> None:
+        """Their request came back: what it made go on will write in a moment. What was not sent waits again."""
         self._tickets[:0] = [ticket for ticket in tickets if not ticket.settled]
-        self._since = now
-
-    def landed(self, now: float) -> None:
-        """A request came back: what it made go on will write in a moment."""
         self._since = now
 
     def wait(self, now: float) -> float:

@@ -18,6 +18,7 @@ from langgraph_guard.errors import ConfigError
 class Link:
     """Executes flows' commands by one transport or the other. One is enough for who uses one world only.
 
+    `window`: of the group commit; `None` is without one.
     `owner`: the transport that was made for this saver, and is closed with it; one that a user passed is not.
     """
 
@@ -27,7 +28,7 @@ class Link:
         async_transport: AsyncTransport | None,
         terms: Terms,
         clock: Clock,
-        window: float,
+        window: float | None,
         stored: Stored,
     ) -> None:
         self.owner: RestTransport | None = None

@@ -12,17 +12,20 @@ from typing import Any
 from langgraph_guard.checkpoint.cloudflare.clock import Clock
 from langgraph_guard.checkpoint.cloudflare.commands import Action, Command, Delivery, PutMany, Request, Wait
 from langgraph_guard.checkpoint.cloudflare.commits import Queue, Ticket, commit
-from langgraph_guard.checkpoint.cloudflare.delivery import Terms, deliver
+from langgraph_guard.checkpoint.cloudflare.delivery import STORE, Terms, deliver
 from langgraph_guard.checkpoint.cloudflare.per_loop import PerLoop
 from langgraph_guard.checkpoint.cloudflare.threads import Stored
 from langgraph_guard.checkpoint.cloudflare.transport import AsyncTransport
+from langgraph_guard.errors import StoreUnavailable
 from langgraph_guard.flow import arun
 
 
 class Loops:
     """Executes the commands of flows on the running event loop."""
 
-    def __init__(self, transport: AsyncTransport, terms: Terms, clock: Clock, window: float, stored: Stored) -> None:
+    def __init__(
+        self, transport: AsyncTransport, terms: Terms, clock: Clock, window: float | None, stored: Stored
+    ) -> None:
         self._transport, self._terms, self._clock = transport, terms, clock
         self._window, self._stored = window, stored
         self._commits = PerLoop(self._new_commits)
@@ -34,8 +37,17 @@ class Loops:
         if isinstance(command, Wait):
             return await self._clock.asleep(command.seconds)
         if isinstance(command, PutMany):
-            return await (await self._commits.get()).put(command)
+            return await self._put(command)
         return await arun(self._deliver(command), self._perform)
+
+    async def _put(self, put: PutMany) -> None:
+        if self._window is None:
+            ticket = Ticket(put)
+            await self._send([ticket])
+            if ticket.error is not None:
+                raise ticket.error
+        else:
+            await (await self._commits.get()).put(put)
 
     def _deliver(self, request: Request) -> Delivery[Any]:
         return deliver(request, self._terms, self._transport.pace, self._clock.now)
@@ -51,7 +63,7 @@ class Loops:
         await self._commits.close()
 
     def _new_commits(self) -> Commits:
-        return Commits(self._window, self._send)
+        return Commits(self._window or 0.0, self._send)
 
     async def _send(self, tickets: list[Ticket]) -> None:
         await arun(commit(tickets, self._deliver, self._stored), self._perform)
@@ -89,10 +101,23 @@ class Commits:
                 if (wait := self._queue.wait(time.monotonic())) > 0:
                     await self._wait_for_more(wait)
                 else:
-                    await self._send_all(self._queue.take())
-                    self._queue.landed(time.monotonic())
+                    await self._send_next()
         finally:
             self._sender = None
+            self._abandon()
+
+    async def _send_next(self) -> None:
+        tickets = self._queue.take()
+        try:
+            await self._send_all(tickets)
+        finally:
+            self._queue.landed(tickets, time.monotonic())
+
+    def _abandon(self) -> None:
+        """Someone cancelled every task there is; who waits all the same must not wait for ever."""
+        while self._queue:
+            for ticket in self._queue.take():
+                ticket.settle(StoreUnavailable(STORE, ticket.put.name, 0.0))
 
     async def _wait_for_more(self, seconds: float) -> None:
         self._more.clear()

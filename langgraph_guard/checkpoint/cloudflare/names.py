@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
 
+from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 from langgraph_guard.errors import CorruptCheckpoint
 
 LONGEST: Final = 96
@@ -73,6 +74,10 @@ class Stamps:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._last = 0
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
         self._lock = threading.Lock()
 
     def saw(self, moment: float) -> None:

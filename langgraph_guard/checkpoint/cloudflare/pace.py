@@ -12,6 +12,8 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
+from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
+
 _REMAINING: Final = re.compile(r"\br=(\d+)")
 _RESET: Final = re.compile(r"\bt=(\d+)")
 _QUOTA: Final = re.compile(r"\bq=(\d+)")
@@ -31,6 +33,10 @@ class Pace:
         self._full_at = 0.0
         self._reserve: float = FEW
         self._next = 0.0
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
         self._lock = threading.Lock()
 
     def hear(self, headers: Mapping[str, str], now: float) -> None:

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 from langgraph_guard.checkpoint.cloudflare.transport import Listed, Pair
 
 CACHED: Final = 64 * 2**20
-"""Characters of values that are kept, those of the last reads and writes."""
+"""Bytes of values that are kept with their keys, those of the last reads and writes."""
+
+AN_ENTRY: Final = 300
+"""Bytes that an entry takes beside its key and its value, about: many small ones count, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,14 @@ class Recent:
     def __init__(self, now: Callable[[], float], horizon: float, cached: int = CACHED) -> None:
         self._now, self._horizon, self._most = now, horizon, cached
         self._known: OrderedDict[str, Known] = OrderedDict()
-        self._order: list[str] = []
         self._values: OrderedDict[str, str] = OrderedDict()
-        self._size = 0
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Whoever held the lock may have stopped halfway."""
+        self._order = sorted(self._known)
+        self._size = sum(_weight(key, value) for key, value in self._values.items())
         self._lock = threading.Lock()
 
     def wrote(self, pairs: Iterable[Pair]) -> None:
@@ -52,7 +61,7 @@ class Recent:
         with self._lock:
             for key in keys:
                 self._note(key, Known(None, now))
-                self._size -= len(self._values.pop(key, ""))
+                self._drop(key)
 
     def read(self, key: str, value: str) -> None:
         """Keep a value that was read. Keys are written once, so it stays what it is."""
@@ -117,8 +126,16 @@ class Recent:
             del self._order[bisect_left(self._order, name)]
 
     def _keep(self, key: str, value: str) -> None:
-        self._size += len(value) - len(self._values.pop(key, ""))
+        self._drop(key)
         self._values[key] = value
+        self._size += _weight(key, value)
         while self._size > self._most:
-            _, dropped = self._values.popitem(last=False)
-            self._size -= len(dropped)
+            self._drop(next(iter(self._values)))
+
+    def _drop(self, key: str) -> None:
+        if (value := self._values.pop(key, None)) is not None:
+            self._size -= _weight(key, value)
+
+
+def _weight(key: str, value: str) -> int:
+    return len(key) + len(value) + AN_ENTRY

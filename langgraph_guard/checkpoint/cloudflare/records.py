@@ -147,17 +147,20 @@ def _bound(codec: Codec, key: str) -> bytes:
 
 def read_checkpoint(codec: Codec, text: str, key: str, place: Place) -> Stored:
     owner, body = _owned(codec, text, key, place.space)
-    parent, told, values = _unpacked(body, A_CHECKPOINT, 3)
-    match codec.load([told], A_CHECKPOINT)[0], values, parent:
-        case [dict(core), dict(metadata)], dict(), str() | None:
-            return Stored(owner, place.id, parent, core, metadata, values)
+    match _unpacked(body, A_CHECKPOINT, 3):
+        case [str() | None as parent, bytes(told), dict(values)] if _hold(values, str, bytes):
+            match codec.load([told], A_CHECKPOINT)[0]:
+                case [dict(core), dict(metadata)]:
+                    return Stored(owner, place.id, parent, core, metadata, values)
     raise CorruptCheckpoint(A_CHECKPOINT, "is not put together as checkpoints are")
 
 
 def read_calls(codec: Codec, text: str, key: str, place: Place) -> Calls:
     _, body = _owned(codec, text, key, place.space)
-    task, path, writes = _unpacked(body, A_WRITE, 3)
-    return Calls(task, path, [(idx, channel, data) for idx, channel, data in writes])
+    match _unpacked(body, A_WRITE, 3):
+        case [str(task), str(path), list(writes)] if all(map(_is_write, writes)):
+            return Calls(task, path, [(idx, channel, data) for idx, channel, data in writes])
+    raise CorruptCheckpoint(A_WRITE, "is not put together as writes are")
 
 
 def writes_of(codec: Codec, calls: Iterable[Calls], channels: Iterable[str] | None = None) -> list[Write]:
@@ -177,6 +180,17 @@ def writes_of(codec: Codec, calls: Iterable[Calls], channels: Iterable[str] | No
         Write(call.path, call.task, idx, channel, value)
         for (idx, call, channel, _), value in zip(left, values, strict=True)
     ]
+
+
+def _is_write(found: Any) -> bool:
+    match found:
+        case [int(), str(), bytes()]:
+            return True
+    return False
+
+
+def _hold(found: dict[Any, Any], key: type, value: type) -> bool:
+    return all(isinstance(each, key) for each in found) and all(isinstance(each, value) for each in found.values())
 
 
 def _owned(codec: Codec, text: str, key: str, space: Space) -> tuple[Owner, bytes]:

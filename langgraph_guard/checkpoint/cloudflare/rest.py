@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -51,7 +51,7 @@ class Address:
                 raise ConfigError(name, f"must match {_ID.pattern}")
         if self.api_token is not None and not (isinstance(self.api_token, str) and _is_token(self.api_token)):
             raise ConfigError("api_token", "is empty, or has characters that no HTTP header can carry")
-        if not isinstance(self.base_url, str) or not re.fullmatch(r"https?://[^\s?#@]+", self.base_url):
+        if not isinstance(self.base_url, str) or not _is_url(self.base_url):
             raise ConfigError("base_url", "must be like https://host/path, without a user, query or fragment")
 
     @classmethod
@@ -82,6 +82,13 @@ class Address:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return re.fullmatch(r"https?://[^\s?#@]+", text) is not None and bool(httpx.URL(text).host)
+    except (httpx.InvalidURL, UnicodeError):
+        return False
 
 
 def _is_token(value: str) -> bool:
@@ -140,13 +147,15 @@ def _json(content: Any) -> dict[str, Any]:
 
 def page(response: httpx.Response) -> Page:
     told = _told(response)
-    keys = [Listed(each["name"], each.get("metadata"), each.get("expiration")) for each in told["result"]]
-    return Page(keys, (told.get("result_info") or {}).get("cursor") or "")
+    with _in_the_apis_form():
+        keys = [Listed(_checked(each["name"]), each.get("metadata"), each.get("expiration")) for each in told["result"]]
+        return Page(keys, _checked((told.get("result_info") or {}).get("cursor") or ""))
 
 
 def values(response: httpx.Response, keys: Sequence[str]) -> dict[str, str | None]:
-    found = _told(response)["result"]["values"]
-    return {key: _text(found.get(key)) for key in keys}
+    told = _told(response)
+    with _in_the_apis_form():
+        return {key: _text(told["result"]["values"].get(key)) for key in keys}
 
 
 def value(response: httpx.Response) -> str | None:
@@ -159,7 +168,8 @@ def value(response: httpx.Response) -> str | None:
 def undone(response: httpx.Response) -> list[str]:
     """The keys of a bulk request that failed: a success may name some."""
     result = _told(response).get("result") or {}
-    return [*(result.get("unsuccessful_keys") or ())] if isinstance(result, dict) else []
+    with _in_the_apis_form():
+        return [_checked(key) for key in result.get("unsuccessful_keys") or ()] if isinstance(result, dict) else []
 
 
 def lost(error: httpx.HTTPError) -> Lost:
@@ -169,7 +179,23 @@ def lost(error: httpx.HTTPError) -> Lost:
 
 def _text(found: Any) -> str | None:
     """A value, also where the server tells its metadata along."""
-    return found.get("value") if isinstance(found, dict) else found
+    value = found.get("value") if isinstance(found, dict) else found
+    return None if value is None else _checked(value)
+
+
+def _checked(text: Any) -> str:
+    if not isinstance(text, str):
+        raise TypeError
+    return text
+
+
+@contextmanager
+def _in_the_apis_form() -> Iterator[None]:
+    """What answers may be another server, and its answer JSON."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as error:
+        raise Refused("the answer does not have the form of Cloudflare's API") from error
 
 
 def _told(response: httpx.Response) -> dict[str, Any]:
@@ -204,7 +230,7 @@ def _refusal(response: httpx.Response) -> str:
 
 
 def _codes(response: httpx.Response) -> list[int]:
-    with suppress(ValueError, AttributeError, TypeError):
+    with suppress(ValueError, AttributeError, KeyError, TypeError):
         return [each["code"] for each in response.json()["errors"] if isinstance(each.get("code"), int)]
     return []
 

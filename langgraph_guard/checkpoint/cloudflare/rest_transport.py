@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from langgraph_guard.checkpoint.cloudflare import rest
+from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 from langgraph_guard.checkpoint.cloudflare.pace import Pace
 from langgraph_guard.checkpoint.cloudflare.per_loop import PerLoop
 from langgraph_guard.checkpoint.cloudflare.transport import Page, Pair
@@ -42,9 +42,9 @@ class RestTransport:
         self.address: Final = rest.Address(namespace_id, account_id, api_token, base_url)
         self.pace: Final = Pace()
         self._blocking, self._now = blocking, now
-        self._client: httpx.Client | None = None
-        self._pid = os.getpid()
-        self._opening = threading.Lock()
+        self._client: httpx.Client | None
+        self.renew()
+        renew_in_children(self)
         self.aio: Final = AsyncRestTransport(self.address, self.pace, asynchronous, now)
         """The same on event loops."""
 
@@ -77,8 +77,13 @@ class RestTransport:
 
     def close(self) -> None:
         client, self._client = self._client, None
-        if client is not None and self._pid == os.getpid():
+        if client is not None:
             client.close()
+
+    def renew(self) -> None:
+        """No connection is open: those from before a fork are the parent's."""
+        self._client = None
+        self._opening = threading.Lock()
 
     def _send(self, sent: rest.Sent) -> httpx.Response:
         try:
@@ -89,8 +94,6 @@ class RestTransport:
         return response
 
     def _connected(self) -> httpx.Client:
-        if self._pid != os.getpid():  # a child: the sockets, and whoever held the lock, are the parent's
-            self._client, self._pid, self._opening = None, os.getpid(), threading.Lock()
         client = self._client
         if client is None:
             with self._opening:

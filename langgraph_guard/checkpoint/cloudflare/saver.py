@@ -60,9 +60,12 @@ class CloudflareKVSaver(FlowSaver):
     saver wrote it sees at once in both. `visibility`: seconds after which a write is taken to be seen everywhere; 0 for
     a store that is strongly consistent, as a gateway over Durable Objects is.
 
+    `group_commit`: writes that are made at the same time travel in one request, and each caller learns of its own.
+    Without it each call is a request, and many are on their way at once: for a gateway that is near and has no limits.
     `group_window`: seconds that writes wait for others to travel with, at most; a run that is alone never waits.
-    `deadline`: seconds until a request without an answer is given up. `throttle_budget`: seconds that a request waits
-    while Cloudflare says that it is one too many; it blocks a token for up to 300.
+    `deadline`: seconds after which a request without an answer is not sent again; one attempt waits for up to 30 for a
+    byte. `throttle_budget`: seconds that a request waits while Cloudflare says that it is one too many; it blocks a
+    token for up to 300.
 
     `allowed_types`, `seal`, `compress`, `max_value_bytes`: as `RedisSaver` has them. A checkpoint, all its channels
     together, may have 18.75 MiB.
@@ -82,6 +85,7 @@ class CloudflareKVSaver(FlowSaver):
         consistency: Consistency = "session",
         visibility: float = 120.0,
         patience: float = 10.0,
+        group_commit: bool = True,
         group_window: float = 0.01,
         deadline: float = 10.0,
         throttle_budget: float = 330.0,
@@ -107,7 +111,7 @@ class CloudflareKVSaver(FlowSaver):
             async_transport if async_transport is not None else getattr(transport, "aio", None),
             terms,
             clock,
-            _seconds("group_window", group_window),
+            _window(group_commit, group_window),
             self._store.recent.wrote,
         )
         self._seal, self._compress, self._max_value_bytes = seal, compress, max_value_bytes
@@ -265,6 +269,13 @@ def _checked_ttl(ttl: timedelta | float | None) -> int | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 60 <= seconds < 2**31:
         raise ConfigError("ttl", "must be a timedelta, or seconds, of 60 seconds or more")
     return int(seconds)
+
+
+def _window(group_commit: bool, group_window: float) -> float | None:
+    if not isinstance(group_commit, bool):
+        raise ConfigError("group_commit", "must be True or False")
+    window = _seconds("group_window", group_window)
+    return window if group_commit else None
 
 
 def _seconds(field: str, value: float) -> float:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from langgraph_guard.checkpoint.cloudflare.commands import KVFlow, ListKeys
+from langgraph_guard.checkpoint.cloudflare.delivery import STORE
 from langgraph_guard.checkpoint.cloudflare.layout import Group, Keyspace
 from langgraph_guard.checkpoint.cloudflare.store import Store
-from langgraph_guard.checkpoint.cloudflare.transport import Listed
+from langgraph_guard.checkpoint.cloudflare.transport import Listed, Page
+from langgraph_guard.errors import StoreRefused
 
 PAGE: Final = 1_000
 """Keys of a page, at most; each page is billed as one."""
@@ -24,14 +26,30 @@ class Scan:
         self.done = False
         self._store, self._prefix, self._limit = store, prefix, first
         self._cursor = self._last = ""
+        self._began_again: str | None = None
 
     def next(self) -> KVFlow[list[Listed]]:
         """The next keys. There may be none though there are more: pages are counted before what is gone is left out."""
-        (page,) = yield [ListKeys(self._prefix, self._limit, self._cursor)]
+        page = yield from self._page()
+        if page.cursor and page.cursor == self._cursor:
+            raise StoreRefused(STORE, ListKeys.name, "its pages have no end: one leads to itself")
         self._limit, self._cursor = PAGE, page.cursor
-        after, self._last = self._last, page.keys[-1].name if page.keys else self._last
+        after, keys = self._last, [each for each in page.keys if each.name > self._last]
+        self._last = keys[-1].name if keys else self._last
         self.done = not page.cursor
-        return self._store.recent.merged(self._prefix, page.keys, after, None if self.done else self._last)
+        return self._store.recent.merged(self._prefix, keys, after, None if self.done else self._last)
+
+    def _page(self) -> KVFlow[Page]:
+        try:
+            (page,) = yield [ListKeys(self._prefix, self._limit, self._cursor)]
+        except StoreRefused:
+            if not self._cursor or self._began_again == self._last:
+                raise
+            # A list that is read slowly: its cursor is not known any more. From the start, and leave out what was seen.
+            self._began_again, self._cursor = self._last, ""
+            (page,) = yield [ListKeys(self._prefix, PAGE)]
+        found: Page = page
+        return found
 
 
 class Groups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from langgraph_guard.checkpoint.cloudflare.layout import Keyspace, Space
@@ -14,6 +15,8 @@ Consistency: TypeAlias = Literal["session", "eventual"]
 
 INDEXED_ANEW: Final = 600.0
 """Seconds after which a run that is still active is indexed again: another process may have deleted it meanwhile."""
+
+A_FEW: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,8 @@ class Store:
         return self.options.consistency == "session" and self.options.visibility > 0
 
     def is_young(self, moment: float) -> bool:
-        """Whether what was written then may not be visible yet."""
-        return self.now() - moment < self.options.visibility
+        """Whether what was written then may not be visible yet. A clock that is further ahead tells nothing."""
+        return abs(self.now() - moment) < self.options.visibility
 
     def index_due(self, run: str, space: Space) -> bool:
         """Whether it is to be noted that a run writes here."""
@@ -60,9 +63,11 @@ class Store:
 
     def indexed(self, run: str, space: Space) -> None:
         now = self.now()
-        for each in [each for each, at in list(self._indexed.items()) if now - at >= self._anew]:
-            self._indexed.pop(each, None)
+        self._indexed.pop((run, space), None)
         self._indexed[run, space] = now
+        for each, at in list(islice(self._indexed.items(), A_FEW)):  # the oldest
+            if now - at >= self._anew:
+                self._indexed.pop(each, None)
 
     def forget(self, *, run: str | None = None, thread: str | None = None) -> None:
         """What is indexed of a run, or of a thread, is deleted."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from langgraph_guard.checkpoint.cloudflare.clock import Clock
 from langgraph_guard.checkpoint.cloudflare.commands import Action, Command, Delivery, PutMany, Request, Wait
 from langgraph_guard.checkpoint.cloudflare.commits import Queue, Ticket, commit
 from langgraph_guard.checkpoint.cloudflare.delivery import Terms, deliver
+from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 from langgraph_guard.checkpoint.cloudflare.transport import Pair, Transport
 from langgraph_guard.flow import run
 
@@ -21,17 +21,18 @@ Stored = Callable[[Sequence[Pair]], None]
 class Threads:
     """Executes the commands of flows. Safe to use from many threads, and after a fork."""
 
-    def __init__(self, transport: Transport, terms: Terms, clock: Clock, window: float, stored: Stored) -> None:
+    def __init__(self, transport: Transport, terms: Terms, clock: Clock, window: float | None, stored: Stored) -> None:
         self._transport, self._terms, self._clock = transport, terms, clock
         self._window, self._stored = window, stored
-        self._begin()
+        self.renew()
+        renew_in_children(self)
 
     def execute(self, commands: Sequence[Command]) -> list[Any]:
         return [self._do(command) for command in commands]
 
     def _do(self, command: Command) -> Any:
         if isinstance(command, PutMany):
-            return self._commit(Ticket(command))
+            return self._put(Ticket(command))
         return self._act(command) if isinstance(command, Wait) else run(self._deliver(command), self._perform)
 
     def _deliver(self, request: Request) -> Delivery[Any]:
@@ -48,22 +49,26 @@ class Threads:
 
     # Group commit: whoever finds no request on its way sends one, for all that wait
 
-    def _begin(self) -> None:
-        self._queue = Queue(self._window)
+    def renew(self) -> None:
+        """Nobody waits, and no request is on its way: who waited before a fork is in the parent."""
+        self._queue = Queue(self._window or 0.0)
         self._sending = False
         self._changed = threading.Condition()
-        self._pid = os.getpid()
+
+    def _put(self, ticket: Ticket) -> None:
+        if self._window is None:
+            self._send([ticket])
+        else:
+            self._commit(ticket)
+        if ticket.error is not None:
+            raise ticket.error
 
     def _commit(self, ticket: Ticket) -> None:
-        if self._pid != os.getpid():
-            self._begin()  # a child: who sent, and who held the lock, is in the parent
         with self._changed:
             self._queue.add(ticket, time.monotonic())
             self._changed.notify_all()
         while tickets := self._next(ticket):
-            self._send(tickets)
-        if ticket.error is not None:
-            raise ticket.error
+            self._send_shared(tickets)
 
     def _next(self, mine: Ticket) -> list[Ticket]:
         """What to send; nothing once `mine` is settled."""
@@ -78,11 +83,14 @@ class Threads:
                     return self._queue.take()
             return []
 
-    def _send(self, tickets: list[Ticket]) -> None:
+    def _send_shared(self, tickets: list[Ticket]) -> None:
         try:
-            run(commit(tickets, self._deliver, self._stored), self._perform)
+            self._send(tickets)
         finally:
             with self._changed:
                 self._sending = False
-                self._queue.put_back(tickets, time.monotonic())
+                self._queue.landed(tickets, time.monotonic())
                 self._changed.notify_all()
+
+    def _send(self, tickets: list[Ticket]) -> None:
+        run(commit(tickets, self._deliver, self._stored), self._perform)

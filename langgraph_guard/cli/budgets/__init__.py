@@ -29,7 +29,7 @@ FAILED, WRONG = 1, 2
 
 def main(argv: Sequence[str], console: Console | None = None, clock: Clock | None = None) -> int:
     said = asked(argv)
-    shown = console or _console()
+    shown = console or tables.console()
     try:
         with opened(Place(said.url, said.sqlite, said.tenant, said.prefix, said.slots)) as backend:
             if said.deed is not None:
@@ -52,10 +52,3 @@ def main(argv: Sequence[str], console: Console | None = None, clock: Clock | Non
     except GuardError as error:
         print(f"langgraph-guard budgets: {error}", file=sys.stderr)
         return FAILED
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = tables.WIDTH  # A file has no width, and a row that is cut in two cannot be searched.
-    return console

@@ -44,7 +44,7 @@ def asked(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    where = _where()
+    where = place()
     parser = argparse.ArgumentParser(
         "langgraph-guard budgets",
         parents=[where],
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _where() -> argparse.ArgumentParser:
+def place() -> argparse.ArgumentParser:
     """What every command understands, before its name and after it."""
     where = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     where.add_argument("--url", help=f"redis://, rediss:// or unix://; {URL} says it, too")
@@ -75,7 +75,7 @@ def _where() -> argparse.ArgumentParser:
     where.add_argument("--tenant", help="whose accounts (those of the backend without a tenant)")
     where.add_argument("--prefix", help="what keys begin with (lgg)")
     where.add_argument("--slots", choices=("one", "tenant"), help="as the workers' RedisBackend says (one)")
-    where.add_argument("--json", action="store_true", help="for programs; amounts as the ledger counts them")
+    where.add_argument("--json", action="store_true", help="for programs; amounts in whole units")
     return where
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +18,14 @@ from langgraph_guard.policies.budget import LEDGER_UNITS
 from langgraph_guard.policies.ledger import AccountBalance, Deed, OpenHold, Owner, owner_of
 
 WIDTH: Final = 160
+
+
+def console() -> Console:
+    """Where tables go."""
+    found = Console(highlight=False)
+    if not found.is_terminal:
+        found.width = WIDTH  # A file has no width, and a row that is cut in two cannot be searched.
+    return found
 
 
 def page(seen: Snapshot, top: int) -> RenderableType:

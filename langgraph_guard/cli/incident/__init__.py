@@ -4,9 +4,7 @@ orders      the service, and the tool that asks it
 models      the model that asks again for ever, and the one that writes the closing answer; both scripted
 agents      the same agent twice: without a guard, and with a budget, a breaker and a loop check
 watch       what a run did and what it cost, seen from outside, alike for both
-steps       what a run did in order, from LangChain's callbacks and the guards' own events
 play        both at once
 screen      progress: side by side in a terminal, plain lines elsewhere
-tree        the steps of the guarded run, as a tree
-ending      what it came to
+ending      what it came to: a table, and the tree of `observability`, as for any run
 """

@@ -15,9 +15,8 @@ from rich.text import Text
 from langgraph_guard.cli.incident.agents import LIMIT
 from langgraph_guard.cli.incident.play import ENOUGH, Run
 from langgraph_guard.cli.incident.screen import money
-from langgraph_guard.cli.incident.steps import Steps
-from langgraph_guard.cli.incident.tree import tree
 from langgraph_guard.cli.incident.watch import projected
+from langgraph_guard.observability import tree
 
 SECONDS_A_CALL: Final = 6
 HOURS: Final = 3
@@ -42,13 +41,13 @@ graph.add_node("tools", guard.node(tools))
 graph.add_node("finish", FinishNode(budget.model(cheap, landing=True)))"""
 
 
-def told(unguarded: Run, guarded: Run, steps: Steps) -> RenderableType:
+def told(unguarded: Run, guarded: Run) -> RenderableType:
     return Group(
         table(unguarded, guarded),
         Text(HOW, style="dim"),
         Text(),
         Text("The guarded run, step by step:", style="bold"),
-        tree(guarded, steps),
+        *tree.trees(guarded.steps or (), quiet=True),
         Text(),
         Panel(guarded.answer.text, title="what the guarded agent's customer reads", border_style="green"),
         Text(),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,9 +16,9 @@ from langsmith import tracing_context
 
 from langgraph_guard.cli.incident.agents import App
 from langgraph_guard.cli.incident.models import ORDER
-from langgraph_guard.cli.incident.steps import Steps
 from langgraph_guard.cli.incident.watch import Watch
 from langgraph_guard.nodes import GuardReport, guard_report
+from langgraph_guard.observability.steps import Step, StepRecorder
 
 ENOUGH: Final = 200
 """Tool calls after which the demo stops an agent that does not stop by itself."""
@@ -34,16 +35,17 @@ class Run:
 
     title: str
     app: App
-    steps: Steps | None = None
+    steps: list[Step] | None = None
+    """Where to write down what it does."""
+
     watch: Watch = field(default_factory=Watch)
     ended: str = ""
     """How, once it has."""
 
     @property
     def config(self) -> RunnableConfig:
-        watching: list[BaseCallbackHandler] = [self.watch, *([self.steps] if self.steps else [])]
         # LangGraph's own limit is its default, said here so that the environment cannot change the outcome.
-        return {"configurable": {"thread_id": "customer-1"}, "callbacks": watching, "recursion_limit": 10_007}
+        return {"configurable": {"thread_id": "customer-1"}, "recursion_limit": 10_007}
 
     @property
     def report(self) -> GuardReport:
@@ -57,12 +59,21 @@ class Run:
 
     def play(self, stop: threading.Event) -> None:
         start: Any = {"messages": [HumanMessage(QUESTION)]}
-        with tracing_context(enabled=False):  # Whoever has LangSmith configured does not want this in it.
-            for _ in self.app.stream(start, self.config):
+        # Whoever has LangSmith configured does not want this in it.
+        with tracing_context(enabled=False), self._watching() as watching:
+            for _ in self.app.stream(start, {**self.config, "callbacks": watching}):
                 if stop.is_set() or self.watch.tool_calls >= ENOUGH:
                     self.ended = "stopped by the demo"
                     return
         self.ended = "ended with an answer"
+
+    @contextmanager
+    def _watching(self) -> Iterator[list[BaseCallbackHandler]]:
+        if self.steps is None:
+            yield [self.watch]
+            return
+        with closing(StepRecorder(self.steps)) as recorder:
+            yield [self.watch, recorder]
 
 
 def play(runs: Sequence[Run], tick: Callable[[], None]) -> None:

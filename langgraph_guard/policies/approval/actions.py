@@ -18,18 +18,23 @@ DEEPEST: Final = 64
 LONGEST: Final = 1_000_000
 """Characters of arguments. More is a document, and belongs behind a reference."""
 
+LONGEST_TOOL: Final = 1_000
+"""Characters of a tool's name. A model may name what does not exist, at any length."""
+
 VERSION: Final = "1"
 
 
 @dataclass(frozen=True)
 class Action:
     """A call as it will be executed. Raises `ActionRefused` for arguments that have no one text: NaN, bytes, sets,
-    keys that are not str, objects; and for what is deeper or longer than anybody reviews."""
+    keys that are not str, objects; for what is deeper or longer than anybody reviews; and for a tool without a name
+    that a store can keep."""
 
     tool: str
     args: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        _check_tool(self.tool)
         _ = self.text
 
     @cached_property
@@ -64,6 +69,13 @@ def hashed(*parts: str) -> str:
         data = part.encode(errors="surrogatepass")
         whole.update(b"%d:" % len(data) + data)
     return whole.hexdigest()
+
+
+def _check_tool(tool: object) -> None:
+    if not isinstance(tool, str) or not 0 < len(tool) <= LONGEST_TOOL:
+        raise ActionRefused(str(tool)[:80], "name", f"must be a str of 1 to {LONGEST_TOOL} characters")
+    if not tool.isascii() and tool.encode(errors="replace").decode() != tool:
+        raise ActionRefused(tool, "name", "has half of a surrogate pair in it, which is no character")
 
 
 def _plain(tool: str, value: Any, where: str, depth: int) -> Any:

@@ -36,11 +36,13 @@ _NAMES: Final = ("approval_id", "tool_call_id", "id")
 
 
 class Asked(NamedTuple):
-    """A call that people were asked about."""
+    """A call that people were asked about. `edited`: somebody replaced its arguments, and others may still look at a
+    screen from before, so who approves it must say what they saw."""
 
     approval_id: str
     call_id: str
     action: Action
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,11 @@ def _called(name: str, asked: Sequence[Asked]) -> Asked:
 def _decision(said: Any, asked: Asked) -> Decision:
     kind = _type(said)
     fields = said if isinstance(said, Mapping) else {}
-    if isinstance(digest := fields.get("digest"), str) and digest != asked.action.digest:
+    digest = fields.get("digest")
+    if isinstance(digest, str) and digest != asked.action.digest:
         raise Unclear("a decision on another action than the one that was asked about")
+    if kind == "approve" and asked.edited and not isinstance(digest, str):
+        raise Unclear("the action was edited: approve it with its digest, or by an edit to what it is now")
     if kind == "edit":
         return Decision("edit", _message(fields), _edited(fields, asked))
     if kind == "respond" and not _message(fields):
@@ -168,8 +173,9 @@ def _type(said: Any) -> DecisionType:
 
 
 def _message(fields: Mapping[str, Any]) -> str:
+    """What was said with it. Half of a surrogate pair is no character, and no store keeps it: `?` stands for it."""
     told = fields.get("message", fields.get("args"))
-    return told[:LONGEST_MESSAGE] if isinstance(told, str) else ""
+    return told[:LONGEST_MESSAGE].encode(errors="replace").decode() if isinstance(told, str) else ""
 
 
 def _edited(fields: Mapping[str, Any], asked: Asked) -> Action:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from langgraph_guard.policies.approval.actions import hashed
 from langgraph_guard.policies.approval.chain import Deed, Head
 from langgraph_guard.policies.approval.rules import DecisionType, Effect, Requirement
 
@@ -37,8 +39,8 @@ class Approval(NamedTuple):
     """A request and what became of it. Builtins all the way down, so that a store can keep it.
 
     `args` is the action's exact text and `digest` its own; after an edit, the edited one's, and `first_digest` is what
-    was asked. Instants are seconds since 1970. `decided_by`: everybody whose word counted. `heard`: the sources of all
-    words that were said, whether they counted or not.
+    was asked. Instants are seconds since 1970. `decided_by`: everybody whose word counted. `heard`: the words that came
+    from a source, as `Decide.heard_as` names them; after a `!` those that did not count.
     """
 
     id: str
@@ -108,7 +110,7 @@ class Decide:
     arguments, and their digest.
 
     `source` names the answer that it was in. A node that runs again hears all answers again, and by then somebody else
-    may be running it: what was heard from a source is not heard again.
+    may be running it: the same word from the same source is not heard again, whoever brings it.
     """
 
     tenant: str
@@ -122,6 +124,12 @@ class Decide:
     new_digest: str = ""
     source: str = ""
 
+    @property
+    def heard_as(self) -> str:
+        """What the desk remembers of a word from a source; empty without one. Two people who answer one question at
+        once have one source, and what they say differs."""
+        return self.source and hashed("heard", self.source, self.type, self.new_digest, self.message)[:32]
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -133,7 +141,8 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A tenant's open requests, across threads, oldest first. In pages: `after` is the last id of the page before."""
+    """A tenant's open requests, across threads, oldest first, of one moment by id. In pages: `after` is the last id of
+    the page before, whatever has become of it. One whose time is over is not open, swept or not."""
 
     tenant: str
     thread: str | None = None
@@ -174,10 +183,18 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A part of the chain, and where all of it ends."""
+    """A part of the chain, where all of it ends, and what the part comes `after`: the beginning may be forgotten.
+    `verify(deeds, head, after)` checks it where it reaches the end."""
 
     deeds: tuple[Deed, ...]
     head: Head
+    after: Head = Head()  # noqa: RUF009 - a value
+
+
+def told(deeds: Iterable[Deed], head: Head) -> Told:
+    """A part of the chain with what it comes after."""
+    part = tuple(deeds)
+    return Told(part, head, Head(part[0].number - 1, part[0].before) if part else head)
 
 
 DeskReply: TypeAlias = Approval | Decided | tuple[Approval | None, ...] | Told | int | None

@@ -77,16 +77,21 @@ def decide(rows: Rows, command: Decide, now: float) -> tuple[Decided | None, Wri
     if found is None:
         return None, {}
     approval, writes = _as_of(rows, found, now)
-    if command.source and command.source in approval.heard:
+    word = command.heard_as
+    if word and word in approval.heard:
         return Decided(approval, True), writes
+    if word and f"!{word}" in approval.heard:
+        return Decided(approval, False, "it was said before, and did not count"), writes
     if not approval.is_open:
         return _late(approval, command), writes
-    key, heard = approval_key(command.tenant, command.id), _hearing(approval, command.source)
+    key = approval_key(command.tenant, command.id)
     if problem := _problem(approval, command):
+        heard = _hearing(approval, word and f"!{word}")
         return Decided(heard, False, problem), {key: heard} if heard is not approval else {}
+    heard = _hearing(approval, word)
+    if _is_said(approval, command):
+        return Decided(heard, True), {key: heard} if heard is not approval else {}
     after = _after(heard, command, now)
-    if after == heard:
-        return Decided(after, True), {key: after}  # the same word by the same person
     kind = "voted" if after.is_open else _KINDS[after.state]
     return Decided(after, True), {key: after, **_chained(rows, after, now, kind, command.by, command.type)}
 
@@ -94,6 +99,11 @@ def decide(rows: Rows, command: Decide, now: float) -> tuple[Decided | None, Wri
 def look(rows: Rows, command: Look, now: float) -> tuple[tuple[Approval | None, ...], Writes]:
     found = (rows(approval_key(command.tenant, id)) for id in command.ids)
     return tuple(each and _as_of(rows, each, now)[0] for each in found), {}
+
+
+def waits(approval: Approval, now: float) -> bool:
+    """Whether it is open: nobody has closed it, and neither has time."""
+    return approval.is_open and (approval.expires_at is None or now < approval.expires_at)
 
 
 def expire(rows: Rows, tenant: str, id: str, now: float) -> Writes:
@@ -141,7 +151,7 @@ def _as_row(needed: Requirement) -> tuple[Any, ...]:
 
 def _as_of(rows: Rows, approval: Approval, now: float) -> tuple[Approval, Writes]:
     """The request as time alone has made it."""
-    if not approval.is_open or approval.expires_at is None or now < approval.expires_at:
+    if not approval.is_open or waits(approval, now):
         return approval, {}
     after = approval._replace(state="expired", decided_at=now)
     return after, {
@@ -166,7 +176,7 @@ def _problem(approval: Approval, command: Decide) -> str:
         return "whoever asked for it may not decide it"
     if command.type not in needed.allowed_decisions:
         return f"{command.type} is not among the decisions that are allowed"
-    if command.digest != approval.digest:
+    if command.digest != approval.digest and not _is_said(approval, command):
         return "the action is another than the one that was seen"
     if command.type == "edit" and not (command.args and command.new_digest):
         return "an edit brings the action that is to run instead"
@@ -175,8 +185,17 @@ def _problem(approval: Approval, command: Decide) -> str:
     return ""
 
 
-def _hearing(approval: Approval, source: str) -> Approval:
-    return approval._replace(heard=(*approval.heard, source)[-MOST_ANSWERS:]) if source else approval
+def _is_said(approval: Approval, command: Decide) -> bool:
+    """Whether it agrees again to what the same person agreed to, who did not hear the answer. An edit is agreed to by
+    its editor."""
+    digest = command.new_digest if command.type == "edit" else command.digest
+    agrees = command.type not in _ENDS and digest == approval.digest
+    return agrees and any(vote.by == command.by for vote in approval.votes)
+
+
+def _hearing(approval: Approval, word: str) -> Approval:
+    full = len(approval.heard) >= MOST_ANSWERS
+    return approval if full or not word else approval._replace(heard=(*approval.heard, word))
 
 
 def _late(approval: Approval, command: Decide) -> Decided:
@@ -200,8 +219,6 @@ def _after(approval: Approval, command: Decide, now: float) -> Approval:
     if command.type == "edit" and command.new_digest != approval.digest:
         # What others agreed to is no longer what would run.
         approval = approval._replace(args=command.args, digest=command.new_digest, votes=())
-    if any(vote.by == command.by for vote in approval.votes):
-        return approval
     votes = (*approval.votes, Vote(command.by, now, approval.digest))
     if len(votes) < approval.needed.quorum:
         return approval._replace(votes=votes)

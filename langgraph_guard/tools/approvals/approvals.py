@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from langgraph_guard.backends.protocols import ApprovalBackend, ApprovalDesk, Clock, Outbox
@@ -68,6 +69,10 @@ class Approvals:
             {"side_effects": contract.side_effects, "needs_approval": contract.approval} if contract else {}
         )
         return self.policy.rule(Proposal(action.tool, action.args, **{**told, **known}))
+
+    def asks_budget(self, tool: str) -> bool:
+        """Whether a rule for the tool depends on what is left of a budget."""
+        return any(rule.budget_below is not None and fnmatchcase(tool, name) for name, rule in self.policy.rules)
 
     def request(self, action: Action, place: Place, call_id: str, ruling: Ruling, requested_by: str) -> Request:
         """What the desk is told of a call."""

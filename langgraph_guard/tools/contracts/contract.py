@@ -84,7 +84,8 @@ class ToolContract(BaseModel):
     · `auth_scope`: what the caller must hold · `keep`: dotted paths of the result's fields that the model sees, and
     `sort_key` of what its lists are sorted by · `trust="untrusted"`: what it returns was written by strangers ·
     `returns`: the type of the result, or `"package.module:Name"` · `reconcile`: how to find out whether a call whose
-    outcome is in doubt took effect, a function or `"package.module:name"` · `approval`: a person must agree ·
+    outcome is in doubt took effect, a function or `"package.module:name"`; it is given the call's idempotency key and
+    says the result, `False` if it did not take effect, `None` if it cannot tell · `approval`: a person must agree ·
     `cache_ttl`: seconds for which the same arguments have the same answer · `polls`: to be called again and again is
     what it is for · `max_repairs`: how often a turn may correct wrong arguments · `logs`: fields to be logged.
 

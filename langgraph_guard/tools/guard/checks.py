@@ -37,6 +37,13 @@ def refused(call: GuardedCall) -> ToolResult | None:
     return None
 
 
+def held(call: GuardedCall) -> ToolResult | None:
+    """It waits for a person. `guard.node` leaves it out; another tools node has brought it all the same."""
+    if not said_of(call, "hold"):
+        return None
+    return ToolResult.error("denied", f"{call.name} waits for a person's decision, and did not run.")
+
+
 def answered(call: GuardedCall) -> Answer | None:
     """A person answered in the tool's place."""
     for verdict in said_of(call, "answer"):

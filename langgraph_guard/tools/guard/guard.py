@@ -14,7 +14,7 @@ from langgraph.cache.base import BaseCache
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import AsyncToolCallWrapper, ToolCallRequest, ToolCallWrapper
 
-from langgraph_guard.backends.protocols import Clock, SystemClock
+from langgraph_guard.backends.protocols import ApprovalBackend, Clock, SystemClock
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.events import emit
 from langgraph_guard.flow import arun, run
@@ -30,10 +30,12 @@ from langgraph_guard.tools.guard.answer import Answer, answer, replace_message, 
 from langgraph_guard.tools.guard.attempts import MAX_PAUSE, Attempts
 from langgraph_guard.tools.guard.cached import Get, Put, Results
 from langgraph_guard.tools.guard.call import Batches, GuardedCall, Tools, known_of
+from langgraph_guard.tools.guard.executions import Executions
 from langgraph_guard.tools.guard.logs import log
 from langgraph_guard.tools.guard.node import GuardedTools
 from langgraph_guard.tools.guard.once import Effects
 from langgraph_guard.tools.guard.protocols import ChargesTools
+from langgraph_guard.tools.guard.replayed import replayed
 from langgraph_guard.tools.guard.running import Ask, Runner, ToolFlow
 from langgraph_guard.tools.guard.shaping import Shaper
 from langgraph_guard.tools.results.result import ToolResult
@@ -76,10 +78,11 @@ class ToolGuard:
     longest wait before a retry; who is told to wait longer answers instead. A tool that runs into its timeout in a
     thread goes on there: it is given up, not ended.
 
-    `approvals`: `HumanApprovalNode(…).policy`. A call that needs people's approval then runs as it was approved and not
-    otherwise, and one with side effects runs at most once, whatever crashes: the backend's outbox knows. Without it, a
-    call whose contract asks for approval is denied, and that a call with side effects is not made twice holds in this
-    process alone, for steps that run again.
+    `outbox`: a backend, `RedisBackend(…)`. Calls with side effects in a thread are then made at most once, whatever
+    crashes; of one that nobody knows the end of, the answer says so, and it is not made again before somebody resolved
+    it or the contract's `reconcile` did. Without it that holds in this process alone, for steps that run again.
+    `approvals`: `HumanApprovalNode(…).policy`, which brings its backend's outbox. A call that needs people's approval
+    runs as it was approved and not otherwise. Without it, a call whose contract asks for approval is denied.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class ToolGuard:
         budget: ChargesTools | None = None,
         breaker: CircuitBreaker | None = None,
         approvals: Approvals | None = None,
+        outbox: ApprovalBackend | None = None,
         artifacts: int | None = ARTIFACT_CHARS,
         scopes: Callable[[GuardedCall], Iterable[str]] | None = None,
         cache: BaseCache[Any] | None = None,
@@ -98,7 +102,7 @@ class ToolGuard:
         clock: Clock | None = None,
     ) -> None:
         _check(budget, breaker, artifacts, timeout, max_pause, messages_key)
-        _check_approvals(approvals)
+        _check_approvals(approvals, outbox)
         self.contracts = Contracts.load(contracts)
         self.messages_key = messages_key
         charges = budget.tool_charges if budget is not None else None
@@ -110,12 +114,13 @@ class ToolGuard:
         self._batches = Batches()
         self._tools = Tools(self.contracts)
         self._shaper = Shaper(artifacts, messages_key)
-        self._agreed = None if approvals is None else Agreed(approvals)
+        self._executions = _executions(approvals, outbox)
         self._approvals = approvals
         if approvals is not None:
             approvals.learn(self.contracts.get)
         self._checks = (
             checks.refused,
+            checks.held,
             checks.addressed,
             checks.existing,
             checks.fitting,
@@ -195,8 +200,10 @@ class ToolGuard:
                 return answer(call, refusal)
         if (said := checks.answered(call)) is not None:
             return said
-        if self._agreed is not None and call.thread:
-            return (yield from self._agreed.make(call, self._made))
+        if (recorded := replayed(call)) is not None:
+            return recorded
+        if self._executions is not None and call.thread:
+            return (yield from self._executions.make(call, self._made))
         return (yield from self._made_once(call))
 
     def _made_once(self, call: GuardedCall) -> ToolFlow:
@@ -253,9 +260,20 @@ def effect_key(call: GuardedCall) -> tuple[str, ...]:
     return (*call.step, asked or "", call.id, digest(call))
 
 
-def _check_approvals(approvals: object) -> None:
+def _executions(approvals: Approvals | None, outbox: ApprovalBackend | None) -> Agreed | Executions | None:
+    """What runs the calls of threads; `None` where nothing outside of this process knows of them."""
+    if approvals is not None:
+        return Agreed(approvals)
+    return None if outbox is None else Executions(outbox.tenant, lambda: outbox.outbox)
+
+
+def _check_approvals(approvals: object, outbox: object) -> None:
     if approvals is not None and not isinstance(approvals, Approvals):
         raise ConfigError("approvals", f"must be a HumanApprovalNode's .policy, is a {type(approvals).__name__}")
+    if outbox is not None and not isinstance(outbox, ApprovalBackend):
+        raise ConfigError("outbox", f"must be a backend with an outbox, is a {type(outbox).__name__}")
+    if approvals is not None and outbox is not None:
+        raise ConfigError("outbox", "is the approvals' own: give one of the two")
 
 
 def _check_keys(request: ToolCallRequest) -> None:

@@ -16,6 +16,9 @@ LONGEST: Final = 1_000_000
 
 NOT_KEPT: Final = "{name} was called before with this id, and it took effect. Its result was not kept."
 
+FORM: Final = "kept.1"
+"""What the text of a result begins with. Any other text is a person's, who resolved an execution in their own words."""
+
 _serde: Final = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
@@ -25,12 +28,13 @@ def dump(found: Answer) -> str:
         kind, data = _serde.dumps_typed(found.output)
     except Exception:  # whatever a tool put into its result
         return ""
-    text = f"{kind}:{b64encode(data).decode()}"
+    text = f"{FORM}:{kind}:{b64encode(data).decode()}"
     return text if len(text) <= LONGEST else ""
 
 
 def load(call: GuardedCall, text: str) -> Answer:
-    kind, _, data = text.partition(":")
-    if not data:
-        return answer(call, ToolResult.success(NOT_KEPT.format(name=call.name)))
+    form, _, rest = text.partition(":")
+    if form != FORM:
+        return answer(call, ToolResult.success(text or NOT_KEPT.format(name=call.name)))
+    kind, _, data = rest.partition(":")
     return Answer(_serde.loads_typed((kind, b64decode(data))))

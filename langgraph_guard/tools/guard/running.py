@@ -37,6 +37,16 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Consult:
+    """Call a function of the user's own, sync or async, with `key`, for `timeout` seconds at the most. Raises what it
+    raises, and `TimeoutError`."""
+
+    function: Callable[..., Any]
+    key: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Commands for something that processes share: a ledger, a registry of breakers, a cache."""
 
@@ -72,6 +82,20 @@ def asking(whom: Executor, flow: Generator[Sequence[Any], list[Any], Any]) -> Ge
         flow.close()
 
 
+def tell(batch: Sequence[Ask]) -> list[Any]:
+    """Carry out a batch that only asks, in a thread."""
+    return [each.whom.execute(each.commands) for each in batch]
+
+
+async def atell(batch: Sequence[Ask]) -> list[Any]:
+    """The same on an event loop."""
+    return [await _atell(each) for each in batch]
+
+
+async def _atell(ask: Ask) -> list[Any]:
+    return ask.whom.execute(ask.commands) if ask.whom.instant else await ask.whom.aexecute(ask.commands)
+
+
 class Runner:
     """Carries out what flows yield."""
 
@@ -99,6 +123,8 @@ class Runner:
                 return execute(request)
             case Pause(seconds):
                 return self._clock.sleep(seconds)
+            case Consult(function, key, timeout):
+                return self._threads.run(lambda: consulted(function, key), timeout)
             case Ask(whom, commands):
                 return whom.execute(commands)
             case _:
@@ -112,10 +138,12 @@ class Runner:
                 return await execute(request)
             case Pause(seconds):
                 return await self._clock.asleep(seconds)
-            case Ask(whom, commands) if whom.instant:
-                return whom.execute(commands)
-            case Ask(whom, commands):
-                return await whom.aexecute(commands)
+            case Consult(function, key, timeout) if asyncio.iscoroutinefunction(function):
+                return await in_time(timeout, function(key))
+            case Consult(function, key, timeout):
+                return await in_time(timeout, self._threads.arun(lambda: consulted(function, key)))
+            case Ask():
+                return await _atell(command)
             case _:
                 raise TypeError(type(command).__name__)
 
@@ -136,6 +164,12 @@ class Blocking:
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         return await self._threads.arun(lambda: self._tool.invoke(input, config, **kwargs))
+
+
+def consulted(function: Callable[..., Any], key: str) -> Any:
+    """What the function says, in a thread that has no event loop."""
+    said = function(key)
+    return asyncio.run(said) if asyncio.iscoroutine(said) else said
 
 
 def is_async(tool: BaseTool) -> bool:

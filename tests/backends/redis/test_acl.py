@@ -13,12 +13,15 @@ import redis.asyncio
 
 from langgraph_guard import RedisBackend
 from langgraph_guard.backends import Backend
-from langgraph_guard.backends.protocols import BreakerRegistry
+from langgraph_guard.backends.protocols import ApprovalBackend, BreakerRegistry
 from langgraph_guard.backends.redis import check
 from langgraph_guard.errors import StoreRefused
 from langgraph_guard.testing import FakeClock
 from langgraph_guard.testing.contracts import BreakerContract
 from langgraph_guard.testing.contracts import ledger as ledgers
+from langgraph_guard.testing.contracts.approvals.deciding import Deciding
+from langgraph_guard.testing.contracts.approvals.executing import Covered, Executing
+from langgraph_guard.testing.contracts.approvals.pages import Trails, Waiting
 from tests.servers.redis import HOST, RedisCluster, RedisServer
 
 PRESCRIBED = re.search(r"ACL SETUSER guard on >secret (.*?)\n\n", check.__doc__ or "", re.DOTALL)
@@ -70,6 +73,20 @@ class TestLedgerOfTheSmallestUser(
         return connect(self.server, clock=clock, tenant=tenant)
 
 
+class TestDeskOfTheSmallestUser(Deciding, Waiting, Trails, Executing, Covered):
+    """Everything that can be asked, decided and done."""
+
+    trials = 1
+
+    @pytest.fixture(autouse=True)
+    def _server(self, guarded: RedisServer) -> None:
+        self.server = guarded
+
+    def make_backend(self, clock: FakeClock, tenant: str) -> ApprovalBackend:
+        self.server.tell("FLUSHALL")
+        return connect(self.server, clock=clock, tenant=tenant)
+
+
 def test_a_ledger_by_the_server_s_clock_needs_no_more(guarded: RedisServer) -> None:
     """Which is how it is run."""
     guarded.tell("FLUSHALL")
@@ -97,7 +114,7 @@ def test_scripts_call_what_is_prescribed_and_nothing_else() -> None:
     called = {name for text in _texts(package, ".lua") for name in re.findall(r"redis\.p?call\('(\w+)'", text)}
     sent = {
         name
-        for part in ("ledger", "breakers")
+        for part in ("ledger", "breakers", "approvals")
         for text in _texts(package / part, ".py")
         for name in re.findall(r"\(\"([A-Z]{3,})\", ", text)
     }

@@ -12,11 +12,8 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 
-from langgraph_guard.testing.contracts.saver.calls import Start
 from langgraph_guard.testing.contracts.saver.harness import place
-from langgraph_guard.testing.contracts.saver.journeys import JourneyMachine
 from langgraph_guard.testing.contracts.saver.model import ModelSaver
-from langgraph_guard.testing.contracts.saver.twins import Twins
 
 
 class BundledModel(ModelSaver):
@@ -54,12 +51,3 @@ class BundledModel(ModelSaver):
         channels = self._channels[place(found.config)]
         values = {name: value for name, value in found.checkpoint["channel_values"].items() if name in channels}
         return found._replace(checkpoint={**found.checkpoint, "channel_values": values})
-
-
-class BundledJourney(JourneyMachine):
-    """Beside a model of whole checkpoints."""
-
-    def __init__(self, start: Start) -> None:
-        super().__init__(start)
-        assert isinstance(self.both.saver, Twins)
-        self.both = self.both.over(Twins(self.both.saver.first, BundledModel()))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import httpx
 
 from langgraph_guard.checkpoint.cloudflare import CloudflareKVSaver, RestTransport
 from langgraph_guard.testing import FakeClock
@@ -45,3 +48,16 @@ def names(front: KVFront) -> list[str]:
 def checkpoint(id: str, **values: Any) -> Any:
     """One with these values."""
     return {**blank(1), "id": id, "channel_values": values, "channel_versions": dict.fromkeys(values, "1")}
+
+
+def answering(front: KVFront, answer: Callable[[httpx.Request], httpx.Response | None]) -> RestTransport:
+    """A transport to where something else may answer first: `None` leaves it to the front."""
+    wire = front.transport
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        return answer(request) or wire.handler(request)  # type: ignore[return-value]
+
+    place, other = front.place, httpx.MockTransport(respond)
+    return RestTransport.of_url(
+        place.url, api_token=place.api_token, blocking=other, asynchronous=other, now=front.clock.now
+    )

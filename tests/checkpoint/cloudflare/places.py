@@ -13,13 +13,11 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph_guard.checkpoint.cloudflare import CloudflareKVSaver
 from langgraph_guard.checkpoint.core.seal import Seal
 from langgraph_guard.testing.contracts.saver import STORED_TYPES, SaverContract
-from langgraph_guard.testing.contracts.saver.calls import play
 from langgraph_guard.testing.contracts.saver.delta import Delta
-from langgraph_guard.testing.contracts.saver.harness import Author, Both, Harness, Saver, at, uid
+from langgraph_guard.testing.contracts.saver.harness import Author, Both, Harness, at, uid
 from langgraph_guard.testing.contracts.saver.running import same_everywhere
-from langgraph_guard.testing.contracts.saver.twins import Twins
 from tests.checkpoint.cloudflare import fronts
-from tests.checkpoint.cloudflare.bundled import BundledJourney, BundledModel
+from tests.checkpoint.cloudflare.bundled import BundledModel
 from tests.servers.kv import KVPlace, KVSimulator
 from tests.servers.kv_front import KVFront
 
@@ -33,13 +31,11 @@ class OnKV(Harness):
         """A saver on the namespace."""
         raise NotImplementedError
 
-    @pytest.fixture
-    def twins(self, both: Both) -> Both:
-        """Beside a model that stores checkpoints whole, too."""
-        return both.over(Twins(both.saver, BundledModel()))
-
     def make_saver(self) -> CloudflareKVSaver:
         return self._saver(f"t{secrets.token_hex(6)}", "")
+
+    def make_model(self) -> BundledModel:
+        return BundledModel()
 
     def another(self, saver: Any) -> CloudflareKVSaver:
         keys = saver._store.keys
@@ -79,17 +75,6 @@ class BundledDelta(Delta):
 
 class BundledContract(BundledDelta, SaverContract):
     """All promises, of a saver that stores checkpoints whole."""
-
-    @pytest.mark.timeout(600)
-    def test_any_journey_goes_as_it_goes_in_memory(self, both: Both, opened: list[Saver]) -> None:
-        """Beside a model that stores checkpoints whole, too."""
-        play(BundledJourney, self, both, opened, examples=20, steps=15)
-
-    @pytest.mark.slow
-    @pytest.mark.timeout(3_600)
-    def test_three_hundred_journeys_go_as_they_go_in_memory(self, both: Both, opened: list[Saver]) -> None:
-        """The same for long."""
-        play(BundledJourney, self, both, opened, examples=300, steps=40)
 
 
 class OnFake(OnKV):

@@ -7,6 +7,7 @@ which a read of what was not there is remembered; one write per second and key.
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -19,10 +20,13 @@ from typing_extensions import TypedDict
 from langgraph_guard.checkpoint.cloudflare import CloudflareKVSaver, session
 from langgraph_guard.errors import ConfigError, StaleCheckpoint
 from langgraph_guard.testing import FakeClock
+from langgraph_guard.testing.contracts.saver import graphs
 from langgraph_guard.testing.contracts.saver.harness import about, at, task, uid
-from tests.checkpoint.cloudflare import fronts
+from tests.checkpoint.cloudflare import fronts, worker
 from tests.checkpoint.cloudflare.fronts import checkpoint
 from tests.servers.kv_front import KVFront
+from tests.servers.kv_store import Weather
+from tests.servers.kv_wire import Answer
 
 LAG = 1.5
 
@@ -133,6 +137,39 @@ def test_of_two_answers_the_later_stays_whatever_the_clocks_say() -> None:
     assert found.pending_writes == [(task(1), "__resume__", "second")]
 
 
+# Clocks
+
+A_DAY = 86_400.0
+
+
+@pytest.mark.parametrize("ahead", [A_DAY, -A_DAY], ids=["ahead", "behind"])
+def test_machines_whose_clocks_are_a_day_apart_share_a_thread(ahead: float) -> None:
+    """Ids say what is newer, whatever the time was where they were made; nothing is waited for."""
+    front = fronts.front()
+    odd = FakeClock(front.clock.now() + ahead)
+    one, other = fronts.saver(front, visibility=0), fronts.saver(front, visibility=0, clock=odd)
+    for number, saver in enumerate((one, other, one, other), 1):
+        saver.put(at(id=uid(number - 1)) if number > 1 else at(), checkpoint(uid(number)), about(number), {})
+        saver.put_writes(at(id=uid(number)), [("c", number)], task(number))
+    found = [[(each.checkpoint["id"], each.pending_writes) for each in saver.list(at())] for saver in (one, other)]
+    assert found[0] == found[1] == [(uid(n), [(task(n), "c", n)]) for n in (4, 3, 2, 1)]
+    assert (front.clock.slept, odd.slept) == ([], [])
+
+
+def test_a_clock_that_is_a_day_ahead_blocks_no_thread(front: KVFront) -> None:
+    """What it wrote would be a moment old until tomorrow, and its checkpoint, that never comes, waited for so long."""
+    ahead = fronts.saver(front, clock=FakeClock(front.clock.now() + A_DAY))
+    saver = fronts.saver(front)
+    saver.put(at(), checkpoint(uid(1)), about(1), {})
+    ahead.put_writes(at(id=uid(2)), [("a", 1)], task(1))
+    front.clock.advance(LAG)
+    found = saver.get_tuple(at())
+    assert found is not None
+    assert found.checkpoint["id"] == uid(1)
+    assert saver.get_tuple(at(id=young(front, age=-A_DAY))) is None
+    assert front.clock.slept == []
+
+
 # In another process, with a token
 
 
@@ -217,6 +254,31 @@ def test_a_token_does_not_become_metadata(front: KVFront) -> None:
     found = saver.get_tuple(at())
     assert found is not None
     assert {"kv_at_least", "user"}.intersection(found.metadata) == {"user"}
+
+
+class Passing(KVFront):
+    """So many seconds pass with each list that is asked for."""
+
+    seconds = 0.0
+
+    def answer(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> tuple[Answer, int | None]:
+        if method == "GET":
+            self.clock.advance(self.seconds)  # type: ignore[attr-defined]
+        return super().answer(method, target, body, headers)
+
+
+def test_a_process_of_its_own_with_the_token_waits_and_answers() -> None:
+    """Through a socket, in a subgraph three levels deep; nothing is visible yet when the process begins."""
+    front = Passing(FakeClock(), Weather(lag=LAG, negative=5.0, hot=1.0))
+    with front.served() as place:
+        with CloudflareKVSaver.from_conn_string(place.url, api_token=place.api_token) as saver:
+            graphs.nested(saver, remembers=True).invoke({"items": [0]}, at())
+            token = saver.token("t")
+        front.forget()
+        front.seconds = LAG / 3
+        state = worker.elsewhere("sync", place, token, patience=60)
+    assert state["items"][-1] == "yes"
+    assert front.calls[:3] == ["GET keys"] * 3
 
 
 # In another process, without a token

@@ -18,6 +18,10 @@ class TestOnFake(places.OnFake, places.BundledContract):
     trials = 3
 
 
+class TestSealed(places.Sealed, Copying, Pruning):
+    """Encrypted and compressed: what is written anew at another key must be sealed for that."""
+
+
 class Sample(
     Writes,
     Reading,

@@ -5,8 +5,6 @@ LangGraph's conformance suite is run there by `test_simulator.py`, the whole con
 
 from __future__ import annotations
 
-from typing import Any
-
 from langgraph_guard.testing.contracts.saver.concurrency import Concurrency
 from langgraph_guard.testing.contracts.saver.running import Running
 from tests.checkpoint.cloudflare import places
@@ -19,21 +17,13 @@ class Sample(Concurrency):
     test_questions_are_answered_in_another_process = Running.test_questions_are_answered_in_another_process
 
 
-class InMemory:
-    """What knows nothing of servers; it is in `test_contract.py`."""
-
-    test_a_snapshot_counts_for_each_checkpoint_that_names_its_version: Any = None
-    test_any_journey_goes_as_it_goes_in_memory: Any = None
-    test_three_hundred_journeys_go_as_they_go_in_memory: Any = None
-
-
-class TestOnExplorer(InMemory, places.OnExplorer, Sample):
+class TestOnExplorer(places.OnExplorer, Sample):
     """The REST API of Cloudflare's simulator."""
 
 
-class TestOnGatewayKV(InMemory, places.OnGatewayKV, Sample):
+class TestOnGatewayKV(places.OnGatewayKV, Sample):
     """The gateway over KV."""
 
 
-class TestOnGatewayDO(InMemory, places.OnGatewayDO, Sample):
+class TestOnGatewayDO(places.OnGatewayDO, Sample):
     """The gateway over Durable Objects."""

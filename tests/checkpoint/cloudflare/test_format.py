@@ -6,6 +6,10 @@ format is a new version, with a file of its own beside this one.
 
 from __future__ import annotations
 
+import random
+from base64 import b64decode, b64encode
+from contextlib import suppress
+
 import pytest
 
 from langgraph_guard.errors import CorruptCheckpoint
@@ -69,6 +73,26 @@ def test_a_value_that_is_none_is_an_error(damage: str) -> None:
     fronts.transport(front).put_many([golden.Pair(key, damage, {"s": 1})])
     with pytest.raises(CorruptCheckpoint):
         fronts.saver(front).get_tuple(at())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_damaged_value_is_an_error_of_ours_or_another_value(seed: int) -> None:
+    """Bytes that change, are missing or come in: no `TypeError` from deep inside comes out of a read."""
+    front, chance = golden.restored(), random.Random(seed)
+    stored = {key: told for key, told in golden.stored().items() if key.startswith("lgg1") and "/r/" not in key}
+    for _ in range(60):
+        key = chance.choice(sorted(stored))
+        fronts.transport(front).put_many([golden.Pair(key, _damaged(stored[key][0], chance), {"s": 1})])
+        with suppress(CorruptCheckpoint):
+            [*fronts.saver(front).list(None)]
+        fronts.transport(front).put_many([golden.Pair(key, stored[key][0], {"s": 1})])
+
+
+def _damaged(text: str, chance: random.Random) -> str:
+    data = bytearray(b64decode(text.removeprefix("1.")))
+    at = chance.randrange(len(data))
+    data[at : at + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+    return f"1.{b64encode(data).decode()}"
 
 
 def test_a_sealed_value_opens_at_its_own_key_only() -> None:

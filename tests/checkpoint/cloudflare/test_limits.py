@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from langgraph_guard.checkpoint.cloudflare import layout
+from langgraph_guard.checkpoint.cloudflare.commits import MOST_CHARACTERS, MOST_PAIRS
 from langgraph_guard.checkpoint.cloudflare.layout import head_metadata
 from langgraph_guard.checkpoint.cloudflare.records import LONGEST_VALUE
 from langgraph_guard.errors import CheckpointTooLarge, ConfigError, CorruptCheckpoint
@@ -15,6 +17,7 @@ from langgraph_guard.testing.contracts.saver.delta import delta_graph
 from langgraph_guard.testing.contracts.saver.harness import about, at, task, uid
 from tests.checkpoint.cloudflare import fronts
 from tests.checkpoint.cloudflare.fronts import checkpoint
+from tests.servers.kv import EXAMPLE
 from tests.servers.kv_front import KVFront
 
 MIB = 2**20
@@ -61,6 +64,13 @@ def test_compressed_more_fits(front: KVFront) -> None:
     assert len(found.checkpoint["channel_values"]["big"]) == 26 * MIB
 
 
+def test_what_travels_together_is_no_more_than_a_gateway_takes() -> None:
+    """It has a smaller limit than the API; what it refuses would be sent again, each for itself."""
+    (limit,) = re.findall(r"bulkBytes: ([\d_]+)", (EXAMPLE / "worker.js").read_text())
+    beside = layout.LONGEST_KEY + layout.MOST_METADATA + 80
+    assert MOST_CHARACTERS + MOST_PAIRS * beside <= int(limit)
+
+
 def test_a_value_that_no_bulk_read_can_carry_is_read_by_itself(front: KVFront) -> None:
     """Their answer has 25 MB; a hundred small ones beside it have one of their own."""
     saver = fronts.saver(front)
@@ -84,6 +94,21 @@ def test_names_of_any_kind_make_keys_that_fit(front: KVFront, thread: str, ns: s
     assert max(len(key.encode()) for key in fronts.names(front)) <= layout.LONGEST_KEY
     (found,) = fronts.saver(front, prefix="p" * 64, tenant="ü" * 100).list(None)
     assert found.config == at(thread, ns, uid(1))
+
+
+@pytest.mark.parametrize(("field", "length"), [("thread_id", 2_048), ("thread_id", 100_000), ("checkpoint_ns", 5_000)])
+def test_a_name_that_is_too_long_is_refused(front: KVFront, field: str, length: int) -> None:
+    """Before anything is sent; the error says how long it is, and how long it may be."""
+    saver, config = fronts.saver(front), at(id=uid(1))
+    config["configurable"][field] = "x" * length
+    for call in (
+        lambda: saver.put(config, checkpoint(uid(2)), about(1), {}),
+        lambda: saver.put_writes(config, [("c", 1)], task(1)),
+        lambda: saver.get_tuple(config),
+    ):
+        with pytest.raises(ConfigError, match=rf"{field}: has {length} characters; the limit is"):
+            call()
+    assert front.calls == []
 
 
 @pytest.mark.parametrize("length", [300, 1_024])
@@ -203,6 +228,7 @@ def test_a_copy_and_a_prune_do_not_prolong(front: KVFront) -> None:
         ("consistency", "strong"),
         ("visibility", -1),
         ("patience", "1"),
+        ("group_commit", "off"),
         ("group_window", float("nan")),
         ("deadline", None),
         ("throttle_budget", True),

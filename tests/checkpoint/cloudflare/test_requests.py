@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -107,6 +108,24 @@ def test_a_wide_fan_out_is_read_in_hundreds(front: KVFront) -> None:
     fill(front, 1, writes=150)
     saver = fronts.saver(front)
     assert cost(front, lambda: saver.get_tuple(at())).count("POST bulk/get") == 2
+
+
+async def test_a_thousand_tasks_of_one_superstep_are_read_whole(front: KVFront) -> None:
+    """In the order of their paths; one list more, and a read for a hundred."""
+    saver = fronts.saver(front)
+    await saver.aput(at(), checkpoint(uid(1)), about(1), {})
+    calls = [
+        saver.aput_writes(at(id=uid(1)), [("c", who), ("d", None)], task(who), f"{who:04}") for who in range(1_000)
+    ]
+    await asyncio.gather(*calls)
+    assert front.calls.count("PUT bulk") < 10
+    front.forget()
+    found = fronts.saver(front).get_tuple(at())
+    assert found is not None
+    assert found.pending_writes == [
+        write for who in range(1_000) for write in [(task(who), "c", who), (task(who), "d", None)]
+    ]
+    assert (front.calls.count("GET keys"), front.calls.count("POST bulk/get")) == (2, 11)
 
 
 @pytest.mark.parametrize("turns", [4, 12])

@@ -138,6 +138,9 @@ def test_another_url_is_refused(url: Any) -> None:
         ("api_token", {"api_token": "a\nb"}),
         ("base_url", {"base_url": "kv.test"}),
         ("base_url", {"base_url": "https://kv.test?x"}),
+        ("base_url", {"base_url": "https://[::1"}),
+        ("base_url", {"base_url": "https://kv.test:port"}),
+        ("base_url", {"base_url": "https://xn--ls8h-.\ud800"}),
     ],
 )
 def test_a_part_of_an_address_that_is_wrong_is_named(field: str, terms: dict[str, Any]) -> None:

@@ -6,10 +6,8 @@ The whole contract on each is in `test_contract_everywhere.py`, which is slow; h
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-import subprocess
-import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from langgraph_guard.testing.contracts.saver import STORED_TYPES, graphs
 from langgraph_guard.testing.contracts.saver.conformance import Conformance
 from langgraph_guard.testing.contracts.saver.harness import about, anywhere, at, task, uid
 from langgraph_guard.testing.contracts.saver.values import VALUES
-from tests.checkpoint.cloudflare import places
+from tests.checkpoint.cloudflare import places, worker
 from tests.checkpoint.cloudflare.fronts import checkpoint
 from tests.servers.kv import KVPlace, KVSimulator
 
@@ -48,13 +46,6 @@ def saver(place: KVPlace, prefix: str, **options: Any) -> CloudflareKVSaver:
     return CloudflareKVSaver.from_conn_string(place.url, api_token=place.api_token, **terms)
 
 
-def resumed_elsewhere(way: str, place: KVPlace, token: str, prefix: str) -> Any:
-    """The state after another process answered."""
-    words = [way, place.url, place.api_token or "", token, json.dumps({"prefix": prefix})]
-    worker = [sys.executable, "-m", "tests.checkpoint.cloudflare.worker", *words]
-    return json.loads(subprocess.run(worker, capture_output=True, check=True, timeout=110).stdout)
-
-
 class Sample(Conformance):
     """LangGraph's own suite, by name of every capability, sync and async."""
 
@@ -76,15 +67,24 @@ class TestOnGatewayDO(places.OnGatewayDO, Sample):
 
 
 def test_setup_finds_the_namespace(place: KVPlace, prefix: str) -> None:
-    """And with a wrong token it does not, where there is one."""
+    """By the address and the token that were given."""
     with saver(place, prefix) as right:
         right.setup()
-    if place.api_token:
-        with (
-            CloudflareKVSaver.from_conn_string(place.url, api_token="wrong") as wrong,
-            pytest.raises(StoreRefused, match="token"),
-        ):
-            wrong.setup()
+
+
+@pytest.mark.parametrize("mode", ["gateway_kv", "gateway_do"])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"api_token": "wrong"}, "token"), ({"account_id": "0" * 32}, "403"), ({"namespace_id": "NO"}, "namespace")],
+    ids=["token", "account", "namespace"],
+)
+def test_a_wrong_token_account_or_namespace_is_told(
+    kv_simulator: KVSimulator, mode: str, wrong: dict[str, str], said: str
+) -> None:
+    """By the gateway as by the API, before anything is stored; the simulator's own API has none of the three."""
+    place = replace(getattr(kv_simulator, mode)(), **wrong)
+    with saver(place, "wrong") as lost, pytest.raises(StoreRefused, match=said):
+        lost.put(at(), checkpoint(uid(1)), about(1), {})
 
 
 def test_values_of_all_kinds_come_back(place: KVPlace, prefix: str) -> None:
@@ -106,7 +106,7 @@ def test_an_interrupt_is_answered_in_another_process(place: KVPlace, prefix: str
             graph.invoke({"items": [0]}, at()) if way == "sync" else asyncio.run(graph.ainvoke({"items": [0]}, at()))
         )
         assert asked["__interrupt__"]
-        state = resumed_elsewhere(way, place, one.token("t"), prefix)
+        state = worker.elsewhere(way, place, one.token("t"), prefix=prefix)
     assert state["items"][-1] == "yes"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from typing import Any
 
@@ -12,6 +13,14 @@ from langgraph.types import Command
 from langgraph_guard.checkpoint.cloudflare import CloudflareKVSaver
 from langgraph_guard.testing.contracts.saver import STORED_TYPES, graphs
 from langgraph_guard.testing.contracts.saver.harness import at
+from tests.servers.kv import KVPlace
+
+
+def elsewhere(way: str, place: KVPlace, token: str, **options: Any) -> Any:
+    """The state after another process answered."""
+    words = [way, place.url, place.api_token or "", token, json.dumps(options)]
+    worker = [sys.executable, "-m", "tests.checkpoint.cloudflare.worker", *words]
+    return json.loads(subprocess.run(worker, capture_output=True, check=True, timeout=110).stdout)
 
 
 def resume(way: str, url: str, api_token: str, kv_at_least: str, options: dict[str, Any]) -> Any:

@@ -21,12 +21,11 @@ from langgraph_guard.testing.contracts.saver.harness import (
     task,
     uid,
 )
-from langgraph_guard.testing.contracts.saver.model import ModelSaver
 from langgraph_guard.testing.contracts.saver.running import same_everywhere
 from langgraph_guard.testing.contracts.saver.twins import Twins
 
 Start = Callable[[], tuple[Both, Callable[[Both], Both]]]
-"""A saver over an empty store, and how to come to another over the same data."""
+"""A saver over an empty store beside its model, and how to come to another over the same data."""
 
 THREADS: Final = ("t", "t:s", "*")
 NAMESPACES: Final = ("", "s", "s:1|deep")
@@ -73,8 +72,7 @@ class CallMachine(RuleBasedStateMachine):
 
     def __init__(self, start: Start) -> None:
         super().__init__()
-        fresh, self.cold = start()
-        self.both = fresh.over(Twins(fresh.saver, ModelSaver()))
+        self.both, self.cold = start()
         self.known: dict[tuple[str, str], dict[int, Checkpoint]] = {}
 
     @rule(
@@ -197,7 +195,7 @@ def play(machine: type[Any], tests: Harness, both: Both, opened: list[Saver], *,
 
     def begin() -> tuple[Both, Callable[[Both], Both]]:
         opened.append(tests.make_saver())
-        return both.over(opened[-1]), cold
+        return both.over(Twins(opened[-1], tests.make_model())), cold
 
     def cold(driven: Both) -> Both:
         pair = driven.saver

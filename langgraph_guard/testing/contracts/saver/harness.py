@@ -271,6 +271,10 @@ class Harness:
         """A saver over the same data that has seen nothing of it yet, as in a process that just started."""
         raise NotImplementedError("override another(self, saver)")
 
+    def make_model(self) -> Saver:
+        """A saver in memory that answers as this one must. One that stores checkpoints whole has a model of its own."""
+        return ModelSaver()
+
     def close(self, saver: Saver) -> None:
         """Free what `saver` holds; called once for each saver that a test used."""
 
@@ -295,7 +299,7 @@ class Harness:
     @pytest.fixture
     def twins(self, both: Both) -> Both:
         """The saver and the model, told the same; whenever their answers differ, the test fails."""
-        return both.over(Twins(both.saver, ModelSaver()))
+        return both.over(Twins(both.saver, self.make_model()))
 
     @pytest.fixture
     def cold(self, opened: list[Saver]) -> Callable[[Both], Both]:

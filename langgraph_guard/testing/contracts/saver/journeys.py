@@ -20,9 +20,7 @@ from typing_extensions import TypedDict
 from langgraph_guard.testing.contracts.saver.calls import Start, play
 from langgraph_guard.testing.contracts.saver.delta import append
 from langgraph_guard.testing.contracts.saver.harness import Both, Harness, Saver, at
-from langgraph_guard.testing.contracts.saver.model import ModelSaver
 from langgraph_guard.testing.contracts.saver.running import DURABILITIES, same_everywhere
-from langgraph_guard.testing.contracts.saver.twins import Twins
 
 IN_PLACE: Final = ("assign a field", "assign a key")
 """Acts on objects that are stored in the background meanwhile, unless a run waits for it."""
@@ -122,8 +120,7 @@ class JourneyMachine(RuleBasedStateMachine):
 
     def __init__(self, start: Start) -> None:
         super().__init__()
-        fresh, self.cold = start()
-        self.both = fresh.over(Twins(fresh.saver, ModelSaver()))
+        self.both, self.cold = start()
         self.count = 0
 
     @rule(thread=threads, what=st.sampled_from(ACTS), place=places, durability=st.sampled_from(DURABILITIES))

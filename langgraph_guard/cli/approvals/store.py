@@ -1,0 +1,83 @@
+"""The desk, the outbox and the log that are looked at, as workers share them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from langgraph_guard.backends.protocols import ApprovalBackend, Backend
+from langgraph_guard.errors import ConfigError
+from langgraph_guard.policies.approval.chain import Deed, Head, head_of, verify
+from langgraph_guard.policies.approval.commands import Approval, DeskCommand, Look, Pending, Told, Trail
+
+PAGE: Final = 500
+
+
+class Unknown(Exception):
+    """There is no such request. Says so, for whoever asked."""
+
+
+def with_desk(backend: Backend) -> ApprovalBackend:
+    if not isinstance(backend, ApprovalBackend):
+        raise ConfigError("backend", f"has no approval desk, is a {type(backend).__name__}")
+    return backend
+
+
+def tell(backend: ApprovalBackend, command: DeskCommand) -> Any:
+    return backend.desk.execute([command])[0]
+
+
+def found(backend: ApprovalBackend, id: str) -> Approval:
+    """The request with this id. Raises `Unknown`."""
+    (approval,) = tell(backend, Look(backend.tenant, (id,)))
+    if approval is None:
+        raise Unknown("no such request: its id is whole, its tenant and prefix are these?")
+    return cast(Approval, approval)
+
+
+def waiting(backend: ApprovalBackend, thread: str | None = None, at_once: int = 100) -> Iterator[Approval]:
+    """All open requests, oldest first, in pages: each may have a megabyte of arguments."""
+    after = ""
+    while page := tell(backend, Pending(backend.tenant, thread, after, at_once)):
+        yield from page
+        after = page[-1].id
+
+
+@dataclass(frozen=True)
+class Log:
+    """A tenant's records as far as they are kept, oldest first, and where they end."""
+
+    deeds: tuple[Deed, ...]
+    head: Head
+    after: Head
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it. What was forgotten before the first record that is kept cannot be looked at."""
+        return verify(self.deeds, self.head, self.after)
+
+    def has(self, head: Head) -> bool:
+        """Whether the log once ended with `head`."""
+        return head in (Head(), self.after) or any(head_of(deed) == head for deed in self.deeds)
+
+
+def log(backend: ApprovalBackend, after: int = 0) -> Log:
+    """All records behind number `after`. What is written meanwhile is read as well, up to the last page."""
+    first = told = page(backend, after)
+    deeds = list(told.deeds)
+    while len(told.deeds) == PAGE:
+        told = page(backend, deeds[-1].number)
+        deeds += told.deeds
+    return Log(tuple(deeds), told.head, first.after)
+
+
+def page(backend: ApprovalBackend, after: int, count: int = PAGE) -> Told:
+    return cast(Told, tell(backend, Trail(backend.tenant, after, count)))
+
+
+def approvals(backend: ApprovalBackend, ids: Iterable[str]) -> list[Approval]:
+    """Those of these requests that the desk knows."""
+    wanted = tuple(dict.fromkeys(ids))
+    parts = (wanted[at : at + PAGE] for at in range(0, len(wanted), PAGE))
+    return [each for part in parts for each in tell(backend, Look(backend.tenant, part)) if each is not None]

@@ -1,0 +1,8 @@
+"""Langfuse: its own callback handler, with what the guards decided, what it really cost, and no more than that.
+
+handler     the stock handler, thinned
+payload     what of a state is shown
+costs       the ledger's figure on the model call that it paid for
+client      a client that cannot hold the program
+private     the members of Langfuse's that have no public name
+"""

@@ -1,0 +1,99 @@
+"""A client of Langfuse's that cannot hold the program: a short time-out, bounded values, a bounded end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph_guard.observability.langfuse import private
+
+if TYPE_CHECKING:
+    import httpx
+    from langfuse import Langfuse
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+TIMEOUT: Final = 2
+"""Seconds for one request, unless `LANGFUSE_TIMEOUT` says otherwise: the SDK's own 5 add up when a server hangs."""
+VALUE: Final = 32_768
+"""Characters of one attribute, far above what payloads are clipped to: a queue of whole states would take hundreds of
+MB while the server is down."""
+FULL_VALUE: Final = 1_048_576
+
+_log = logging.getLogger(__name__)
+
+
+def has_keys() -> bool:
+    return bool(os.environ.get("LANGFUSE_PUBLIC_KEY") and os.environ.get("LANGFUSE_SECRET_KEY"))
+
+
+def from_environment(*, full: bool) -> Langfuse | None:
+    """The client that the environment describes; `None`, with a warning, when it cannot be."""
+    from langfuse import Langfuse
+
+    if not has_keys():
+        _log.warning("Langfuse is off: LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are not both set")
+        return None
+    ours = not private.known_client(os.environ["LANGFUSE_PUBLIC_KEY"])
+    try:
+        client = Langfuse(timeout=_timeout(), tracer_provider=_provider(full) if ours else None)
+    except Exception as error:  # its text may quote the environment
+        _log.warning("Langfuse is off: its settings are refused (%s)", type(error).__name__)
+        return None
+    if ours:
+        private.not_at_exit(client)
+    return client
+
+
+def local(exporter: SpanExporter, *, full: bool) -> Langfuse:
+    """A client without a server: its observations go to `exporter`, and nothing of it anywhere else."""
+    from langfuse import Langfuse
+
+    client = Langfuse(
+        public_key=f"local-{uuid.uuid4().hex}",
+        secret_key="none",  # noqa: S106 - there is nobody to show it to
+        base_url="http://127.0.0.1:9",
+        httpx_client=_nowhere(),
+        span_exporter=exporter,
+        tracer_provider=_provider(full),
+        tracing_enabled=True,
+    )
+    private.not_at_exit(client)
+    return client
+
+
+def _timeout() -> int:
+    try:
+        return max(1, int(os.environ.get("LANGFUSE_TIMEOUT", TIMEOUT)))
+    except ValueError:
+        return TIMEOUT
+
+
+def _provider(full: bool) -> TracerProvider:
+    """A provider of the client's own: the program's is neither used nor set."""
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+    from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+
+    named = {
+        "langfuse.environment": os.environ.get("LANGFUSE_TRACING_ENVIRONMENT"),
+        "langfuse.release": os.environ.get("LANGFUSE_RELEASE"),
+    }
+    rate = float(os.environ.get("LANGFUSE_SAMPLE_RATE", "1"))
+    return TracerProvider(
+        resource=Resource.create({name: value for name, value in named.items() if value}),
+        sampler=TraceIdRatioBased(rate) if rate < 1 else None,
+        span_limits=SpanLimits(max_span_attribute_length=FULL_VALUE if full else VALUE),
+        shutdown_on_exit=False,
+    )
+
+
+def _nowhere() -> httpx.Client:
+    import httpx
+
+    def accepted(_: Any) -> httpx.Response:
+        return httpx.Response(202, json={"message": "Accepted"})
+
+    return httpx.Client(transport=httpx.MockTransport(accepted))

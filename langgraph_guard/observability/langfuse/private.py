@@ -1,0 +1,67 @@
+"""The members of Langfuse's that have no public name and that this package uses. Pinned to `langfuse>=5,<6`, and a
+test asks for each of them, so that a release without one fails there and not in a run.
+
+On a client: `_resources` (`public_key`, `tracer_provider`, `shutdown`) and `_tracing_enabled`; on an observation:
+`_otel_span`; on `LangfuseResourceManager`: `_instances`. On the handler: `_langfuse_client` is set; `_runs`,
+`_run_states` (`parent_run_id`, `root_run_id`) and `_root_run_states` (`run_ids`) are read; `_detach_observation` is
+called; `_take_root_trace_context`, `_parse_langfuse_trace_attributes`, `_get_error_level_and_status_message` and
+`_attach_observation` are overridden.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from langfuse import Langfuse
+    from opentelemetry.sdk.trace import TracerProvider
+
+TRACE_WIDE: Final = ("session.id", "user.id", "langfuse.trace.name", "langfuse.trace.tags")
+"""Span attributes that every observation of a trace carries: the server reads each by itself."""
+TRACE_METADATA: Final = "langfuse.trace.metadata"
+
+
+def public_key(client: Langfuse) -> str | None:
+    """The key that a client goes by; `None` when it is switched off, for want of keys or by the environment."""
+    resources = getattr(client, "_resources", None)
+    enabled = getattr(client, "_tracing_enabled", False)
+    return getattr(resources, "public_key", None) if enabled and resources is not None else None
+
+
+def provider(client: Langfuse) -> TracerProvider | None:
+    found: TracerProvider | None = getattr(getattr(client, "_resources", None), "tracer_provider", None)
+    return found
+
+
+def known_client(key: str) -> bool:
+    """Whether somebody made a client with this public key before: its settings are those of the first."""
+    from langfuse._client.resource_manager import LangfuseResourceManager
+
+    return key in LangfuseResourceManager._instances
+
+
+def forget(key: str) -> None:
+    """Take a client out of those that `langfuse.get_client()` chooses from: with two of them it gives neither."""
+    from langfuse._client.resource_manager import LangfuseResourceManager
+
+    LangfuseResourceManager._instances.pop(key, None)
+
+
+def not_at_exit(client: Langfuse) -> None:
+    """Take back that the end of the program shuts the client down: it would wait as long as its server likes."""
+    shutdown = getattr(getattr(client, "_resources", None), "shutdown", None)
+    if shutdown is not None:
+        atexit.unregister(shutdown)
+
+
+def span(observation: Any) -> Any:
+    """The OpenTelemetry span of an observation."""
+    return observation._otel_span
+
+
+def trace_wide(observation: Any) -> dict[str, Any]:
+    """What all observations below a root carry as well."""
+    attributes: Mapping[str, Any] = getattr(span(observation), "attributes", None) or {}
+    return {name: value for name, value in attributes.items() if name in TRACE_WIDE or name.startswith(TRACE_METADATA)}

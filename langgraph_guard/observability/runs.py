@@ -1,0 +1,137 @@
+"""`run_config`: the config of a run that is watched, with a trace id that an interrupt does not end.
+
+The id is chosen before the run and put into its metadata. LangGraph keeps a run's metadata with its checkpoints, so
+whoever resumes the thread, in whichever process, reads the id there and goes on with the same trace.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables import RunnableConfig
+
+from langgraph_guard.errors import ConfigError
+
+TRACE_ID: Final = "guard_trace_id"
+REMEMBERED: Final = 4096
+"""Threads whose last trace a process knows without asking their checkpoints."""
+
+_log = logging.getLogger(__name__)
+
+
+class Graph(Protocol):
+    """What a compiled graph has, as far as its config needs it."""
+
+    def get_state(self, config: RunnableConfig) -> Any: ...
+
+    async def aget_state(self, config: RunnableConfig) -> Any: ...
+
+
+class Traces:
+    """The last trace of each thread that this process ran."""
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self._most = most
+        self._known: OrderedDict[str, str] = OrderedDict()
+
+    def note(self, thread_id: str, trace_id: str) -> None:
+        self._known[thread_id] = trace_id
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def of(self, thread_id: str) -> str | None:
+        return self._known.get(thread_id)
+
+
+def thread_config(thread_id: str | None, config: Mapping[str, Any]) -> RunnableConfig:
+    """The user's config, with the thread in it. Raises `ConfigError` for what is none."""
+    configurable = {**(config.get("configurable") or {})}
+    if thread_id is not None:
+        if not isinstance(thread_id, str) or not thread_id:
+            raise ConfigError("thread_id", f"is a {type(thread_id).__name__}, and must be a text that is not empty")
+        configurable["thread_id"] = thread_id
+    return RunnableConfig(**{**config, "configurable": configurable})  # type: ignore[typeddict-item]
+
+
+def watched(
+    config: RunnableConfig,
+    trace_id: str,
+    handlers: Sequence[BaseCallbackHandler],
+    *,
+    user_id: str | None = None,
+    session_id: str | None = None,
+    tags: Sequence[str] = (),
+) -> RunnableConfig:
+    """`config` with the handlers, and with what they call the run by."""
+    thread_id = config.get("configurable", {}).get("thread_id")
+    told = {
+        "langfuse_session_id": session_id or (str(thread_id) if thread_id else None),
+        "langfuse_user_id": user_id,
+        "langfuse_tags": list(tags) or None,
+        TRACE_ID: trace_id,
+    }
+    metadata = {**(config.get("metadata") or {}), **{name: said for name, said in told.items() if said is not None}}
+    return RunnableConfig(**{**config, "metadata": metadata, "callbacks": _added(config.get("callbacks"), handlers)})
+
+
+def _added(callbacks: Any, handlers: Sequence[BaseCallbackHandler]) -> Any:
+    """The user's callbacks and ours: a list, or the manager that the run is part of."""
+    if callbacks is None or isinstance(callbacks, list | tuple):
+        given = list(callbacks or ())
+        return [*given, *(each for each in handlers if each not in given)]
+    manager = callbacks.copy()
+    for handler in handlers:
+        manager.add_handler(handler)
+    return manager
+
+
+def open_trace(graph: Graph | None, config: RunnableConfig) -> str:
+    """The trace that the thread's open work belongs to; a new one when it has none, or does not exist."""
+    if graph is None or not _has_thread(config):
+        return new_trace()
+    try:
+        return trace_of(graph.get_state(config), unfinished=True) or new_trace()
+    except Exception as error:
+        return _unknown(error)
+
+
+async def aopen_trace(graph: Graph | None, config: RunnableConfig) -> str:
+    if graph is None or not _has_thread(config):
+        return new_trace()
+    try:
+        return trace_of(await graph.aget_state(config), unfinished=True) or new_trace()
+    except Exception as error:
+        return _unknown(error)
+
+
+def trace_of(snapshot: Any, *, unfinished: bool) -> str | None:
+    """The trace id that a checkpoint was written under; `unfinished`: only if its run is not at its end."""
+    if unfinished and not (snapshot.next or getattr(snapshot, "interrupts", ())):
+        return None
+    found = (snapshot.metadata or {}).get(TRACE_ID)
+    return found if is_trace(found) else None
+
+
+def is_trace(text: object) -> bool:
+    """Whether `text` can be a trace id: 32 hexadecimal digits, not all of them 0."""
+    return (
+        isinstance(text, str) and len(text) == 32 and not set(text) - set("0123456789abcdef") and text.strip("0") != ""
+    )
+
+
+def new_trace() -> str:
+    return secrets.token_hex(16)
+
+
+def _has_thread(config: RunnableConfig) -> bool:
+    return bool(config.get("configurable", {}).get("thread_id"))
+
+
+def _unknown(error: Exception) -> str:
+    _log.debug("the thread's trace is not known, a new one begins: %s", type(error).__name__)
+    return new_trace()

@@ -1,0 +1,57 @@
+"""The arguments of `setup`, checked before anything listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from langchain_core.callbacks import BaseCallbackHandler
+
+from langgraph_guard.errors import ConfigError
+
+PAYLOADS: Final = ("slim", "full", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments of `setup`."""
+
+    langfuse: Any
+    otlp: Any
+    steps: Any
+    metrics: Any
+    payload: Any
+    redact: Any
+
+    def check(self) -> None:
+        if self.payload not in PAYLOADS:
+            raise ConfigError("payload", f"must be one of {', '.join(PAYLOADS)}")
+        if self.redact is not None and not callable(self.redact):
+            raise ConfigError("redact", f"is a {type(self.redact).__name__}, and must take a text and return one")
+        if not (isinstance(self.langfuse, bool) or self.langfuse == "auto" or hasattr(self.langfuse, "create_score")):
+            raise ConfigError("langfuse", "must be 'auto', True, False or a Langfuse client")
+        if not (isinstance(self.metrics, bool) or hasattr(self.metrics, "get_meter")):
+            raise ConfigError("metrics", "must be True, False or a MeterProvider")
+        self._check_otlp()
+        if not (
+            self.steps is None
+            or isinstance(self.steps, str | Path | list)
+            or callable(self.steps)
+            or records(self.steps)
+        ):
+            raise ConfigError("steps", "must be a file's name, a function of a step, a list, or a StepRecorder")
+
+    def _check_otlp(self) -> None:
+        if isinstance(self.otlp, str):
+            parts = urlsplit(self.otlp)
+            if parts.scheme not in ("http", "https") or not parts.netloc:
+                raise ConfigError("otlp", "must be an http or https address such as http://localhost:4318")
+        elif self.otlp is not None and not hasattr(self.otlp, "export"):
+            raise ConfigError("otlp", "must be an address or a SpanExporter")
+
+
+def records(steps: object) -> bool:
+    """Whether `steps` is a recorder by itself."""
+    return isinstance(steps, BaseCallbackHandler) and hasattr(steps, "flush") and hasattr(steps, "close")

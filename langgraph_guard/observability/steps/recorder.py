@@ -1,0 +1,344 @@
+"""`StepRecorder`: put it into `config={"callbacks": […]}`, and each unit of a run becomes a record when it ends."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final, ParamSpec
+from uuid import UUID
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import LLMResult
+from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, GraphResumeEvent
+from langgraph.constants import START
+
+from langgraph_guard.errors import ConfigError
+from langgraph_guard.observability.redaction import Redactor
+from langgraph_guard.observability.relay import PREFIX, shared
+from langgraph_guard.observability.steps import guards
+from langgraph_guard.observability.steps.answers import message_of, model_of, usage_of
+from langgraph_guard.observability.steps.prompts import Prompts
+from langgraph_guard.observability.steps.records import Records
+from langgraph_guard.observability.steps.sinks import Lines, sink_of
+from langgraph_guard.observability.steps.step import Kind, Status, Step
+from langgraph_guard.observability.steps.store import Store
+from langgraph_guard.observability.steps.text import Shown
+from langgraph_guard.observability.steps.units import Unit, first
+from langgraph_guard.observability.steps.writer import Writer
+from langgraph_guard.prices import PriceBook, Usage, price_book
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+NODE: Final = "graph:step:"
+"""The tag that LangGraph gives the run of a node."""
+
+CLOSING: Final = 2.0
+"""Seconds that the end of a process waits for its records."""
+
+
+def _quietly(method: Callable[P, None]) -> Callable[P, None]:
+    """Nothing that watches a run may stop it."""
+
+    @functools.wraps(method)
+    def called(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception as error:
+            _told(type(error).__name__)
+
+    return called
+
+
+@functools.cache
+def _told(kind: str) -> None:
+    _log.warning("a step was not recorded: %s", kind)
+
+
+class StepRecorder(GraphCallbackHandler):
+    """Records what runs do. Nothing of it raises into a run, and no sink can slow one.
+
+    `sink`: a file (`steps.db`, `steps.jsonl`), a function of a `Step`, a logger, or a list. All but the list are
+    written by a thread of their own; of more than `max_queue` records that wait for it, and of those that it cannot
+    write, `dropped` has the number. `redactor`: what is taken out of every text (`Redactor()`: credentials). `price`:
+    what models cost that no budget meters; costs of metered ones are the ledger's own. `max_chars`: of arguments and
+    results, 0 for none of them. `prompts=True` keeps exact prompts, tool definitions and answers, in files alone.
+
+    Guards are heard from when it is made until it is closed.
+    """
+
+    run_inline = True  # In async graphs too: it writes no context variable, and a hop to a thread costs more than it.
+    raise_error = False
+
+    def __init__(
+        self,
+        sink: Any,
+        *,
+        prompts: bool = False,
+        redactor: Redactor | None = None,
+        price: PriceBook | None = None,
+        max_queue: int = 10_000,
+        max_chars: int = 500,
+    ) -> None:
+        _check(max_queue, max_chars)
+        redactor = Redactor() if redactor is None else redactor
+        self._list: list[Step] | None = sink if isinstance(sink, list) else None
+        opened = None if self._list is not None else sink_of(sink)
+        if prompts and not isinstance(opened, Store | Lines):
+            raise ConfigError("prompts", "are kept in files alone: give a *.db or *.jsonl")
+        self._prompts = Prompts(redactor) if prompts else None
+        self._shown = Shown(redactor, max_chars)
+        self._records = Records(self._shown, self._put)
+        self._lock = threading.Lock()
+        self._prices = price_book(None) if price is None else price
+        with suppress(Exception):
+            self._prices.rates("gpt-4o", "openai")  # A book is read when it is first asked: not within a run.
+        self._writer = Writer(opened, max_queue) if opened is not None else None
+        self._leave = shared.start()
+        weakref.finalize(self, _end, self._leave, self._writer)
+
+    # For people
+
+    @property
+    def dropped(self) -> int:
+        """Records that were lost: the sink failed, or did not keep up."""
+        return self._writer.dropped if self._writer else 0
+
+    def add(self, step: Step) -> None:
+        """Take a record that is not a run's: what a user said of an answer."""
+        self._put(replace(step, thread_id=step.thread_id and self._shown.name(step.thread_id)))
+
+    def flush(self, timeout: float = CLOSING) -> bool:
+        """Whether all is written within `timeout` seconds."""
+        return self._writer.flush(timeout) if self._writer else True
+
+    def close(self, timeout: float = CLOSING) -> bool:
+        """The same, and take nothing more."""
+        self._leave()
+        return self._writer.close(timeout) if self._writer else True
+
+    def _put(self, step: Step) -> None:
+        if self._list is not None:
+            self._list.append(step)
+        elif self._writer is not None:
+            chars = sum(len(text) for text in step.attrs.values() if isinstance(text, str)) if self._prompts else 0
+            self._writer.put(step, chars)
+
+    # Chains: runs, nodes, and what is between
+
+    @_quietly
+    def on_chain_start(
+        self,
+        serialized: Any,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        around = self._records.units.get(parent_run_id)
+        name = kwargs.get("name") or (serialized or {}).get("name") or "chain"
+        is_node = name != START and any(tag.startswith(NODE) for tag in tags or ())
+        kind: Kind = "run" if around is None else "node" if is_node else "chain"
+        self._records.begin(kind, name, run_id, around, metadata)
+
+    @_quietly
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        unit = self._records.units.close(run_id)
+        if unit is not None:
+            self._records.end(unit, unit.status or "ok")
+
+    @_quietly
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        unit = self._records.units.close(run_id)
+        if unit is not None:
+            self._records.end(unit, *self._records.failure(error))
+
+    # Tools
+
+    @_quietly
+    def on_tool_start(
+        self,
+        serialized: Any,
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        inputs: Any = None,
+        tool_call_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = (serialized or {}).get("name") or kwargs.get("name") or "tool"
+        unit = self._records.begin("tool", name, run_id, self._records.units.get(parent_run_id), metadata)
+        unit.args = self._shown.value(input_str if inputs is None else inputs)
+        unit.tool_call_id = tool_call_id and self._shown.name(tool_call_id)
+
+    @_quietly
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        unit = self._records.units.close(run_id)
+        if unit is None:
+            return
+        status: Status = "error" if getattr(output, "status", None) == "error" else "ok"
+        result = self._shown.value(output)
+        if status == "error":
+            self._end_of_tool(unit, status, "ToolMessage", result)
+        else:
+            self._end_of_tool(unit, status, result=result)
+
+    @_quietly
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        unit = self._records.units.close(run_id)
+        if unit is not None:
+            self._end_of_tool(unit, *self._records.failure(error))
+
+    def _end_of_tool(
+        self,
+        unit: Unit,
+        status: Status,
+        error_type: str | None = None,
+        error: str | None = None,
+        result: str | None = None,
+    ) -> None:
+        if unit.around is not None:
+            with self._lock:
+                (unit.around.failed.add if status == "error" else unit.around.failed.discard)(unit.name)
+        self._records.end(unit, status, error_type, error, result=result)
+
+    # Models
+
+    def on_chat_model_start(
+        self, serialized: Any, messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        self._model_start(messages[0] if messages else [], run_id, **kwargs)
+
+    def on_llm_start(self, serialized: Any, prompts: list[str], *, run_id: UUID, **kwargs: Any) -> None:
+        self._model_start(prompts, run_id, **kwargs)
+
+    @_quietly
+    def _model_start(
+        self,
+        prompt: Any,
+        run_id: UUID,
+        *,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        invocation_params: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        said = invocation_params or {}
+        model = first(metadata, "ls_model_name") or first(said, "model", "model_name") or "model"
+        unit = self._records.begin("llm", model, run_id, self._records.units.get(parent_run_id), metadata)
+        unit.model, unit.provider = str(model), first(metadata, "ls_provider")
+        if self._prompts is not None:
+            unit.attrs.update(self._prompts.sent(prompt, said))
+
+    @_quietly
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        unit = self._records.units.close(run_id)
+        if unit is None:
+            return
+        message = message_of(response)
+        if self._prompts is not None:
+            unit.attrs.update(self._prompts.received(message))
+        unit.model = model_of(message) or unit.model
+        self._end_of_model(unit, usage_of(message), "ok", result=self._shown.value(message))
+
+    @_quietly
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        unit = self._records.units.close(run_id)
+        if unit is not None:
+            self._end_of_model(unit, None, *self._records.failure(error))
+
+    def _end_of_model(self, unit: Unit, usage: Usage | None, *how: Any, result: str | None = None) -> None:
+        ended = self._records.units.now()[1]
+
+        def write(cost: int | None) -> None:
+            self._records.end(unit, *how, result=result, usage=usage, cost=cost, ended=ended)
+
+        self._records.bills.ended(unit, usage.total_tokens if usage else 0, lambda: self._price(unit, usage), write)
+
+    def _price(self, unit: Unit, usage: Usage | None) -> int | None:
+        if usage is None or unit.model is None:
+            return None
+        try:
+            rates = self._prices.rates(unit.model, unit.provider, tier=usage.tier, at=unit.ts)
+            return rates.cost(usage) if rates else None
+        except Exception as error:  # A table of the user's own: the step is worth more than its price.
+            _log.debug("a model call has no price: %s", type(error).__name__)
+            return None
+
+    # Interrupts
+
+    @_quietly
+    def on_interrupt(self, event: GraphInterruptEvent) -> None:
+        unit = self._records.units.get(event.run_id)
+        if unit is None:
+            return
+        unit.status = "interrupted"
+        for each in event.interrupts:
+            attrs = {"interrupt_id": each.id, "checkpoint_id": event.checkpoint_id}
+            self._records.moment(unit, "interrupt", "interrupt", "waiting", attrs, result=self._shown.value(each.value))
+
+    @_quietly
+    def on_resume(self, event: GraphResumeEvent) -> None:
+        unit = self._records.units.get(event.run_id)
+        if unit is not None:
+            self._records.moment(unit, "resume", "resume", "ok", {"checkpoint_id": event.checkpoint_id})
+
+    # Guards
+
+    @_quietly
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        unit = self._records.units.get(run_id)
+        if unit is None or not name.startswith(PREFIX) or not isinstance(data, Mapping):
+            return
+        event = name.removeprefix(PREFIX)
+        if event in guards.FOLDED:
+            self._fold(unit, event, data)
+            return
+        if event == "run.finished":
+            unit.root.attrs["ended"] = self._shown.name(data.get("status"))
+        status = guards.status_of(event, data)
+        if status is not None:
+            self._records.moment(unit, "guard", event, status, self._shown.facts(data))
+
+    def _fold(self, unit: Unit, event: str, said: Mapping[str, Any]) -> None:
+        if event == "tool.answered":
+            self._answered(unit, said)
+        else:
+            {
+                "budget.reserved": self._records.bills.reserved,
+                "budget.settled": self._records.bills.settled,
+                "budget.released": self._records.bills.released,
+            }[event](unit, said)
+
+    def _answered(self, unit: Unit, said: Mapping[str, Any]) -> None:
+        """A failed answer to a call that did not fail, or was never made, is the guard's: nothing else tells of it."""
+        tool = self._shown.name(said.get("tool") or "unknown tool")
+        with self._lock:
+            is_told = tool in unit.failed
+            unit.failed.discard(tool)
+        if said.get("status") == "error" and not is_told:
+            attrs = self._shown.facts(said)
+            self._records.moment(unit, "guard", "tool.answered", "block", attrs, error_type=attrs.get("error_type"))
+
+
+def _end(leave: Callable[[], None], writer: Writer | None) -> None:
+    leave()
+    if writer is not None:
+        writer.close(CLOSING)
+
+
+def _check(max_queue: object, max_chars: object) -> None:
+    for name, value, least in (("max_queue", max_queue, 1), ("max_chars", max_chars, 0)):
+        if type(value) is not int or value < least:
+            raise ConfigError(name, f"must be a whole number from {least} up")

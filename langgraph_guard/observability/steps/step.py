@@ -1,0 +1,70 @@
+"""The record of a step. Adding a field is compatible; to rename or remove one, raise `VERSION`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, Literal, get_args
+
+VERSION: Final = 1
+
+Kind = Literal["run", "node", "llm", "tool", "guard", "interrupt", "resume", "chain", "feedback"]
+Status = Literal["ok", "error", "interrupted", "waiting", "allow", "warn", "block", "trip"]
+
+KINDS: Final[tuple[str, ...]] = get_args(Kind)
+FAILED: Final = ("error", "block", "trip")
+"""What `--failed` shows: something raised, a guard said no, a circuit opened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One unit of a run, written when it ends. `ts` is when it began, in epoch seconds; money is in micro-USD.
+
+    Costs stand on leaves alone (model calls, and charges that belong to none), so they add up to what was spent.
+    `id` is LangChain's run id where there is one; `parent_id` is the nearest step around it that is recorded.
+    `args` and `result` are texts: redacted, and cut. `attrs` has what a guard's event says, and JSON only.
+    """
+
+    ts: float
+    trace_id: str
+    thread_id: str | None = None
+    id: str
+    parent_id: str | None = None
+    kind: Kind
+    name: str
+    node: str | None = None
+    step: int | None = None
+    checkpoint_ns: str | None = None
+    status: Status = "ok"
+    duration_ms: float | None = None
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cost_micro_usd: int | None = None
+    error_type: str | None = None
+    error: str | None = None
+    tool_call_id: str | None = None
+    args: str | None = None
+    result: str | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
+
+    @property
+    def failed(self) -> bool:
+        return self.status in FAILED
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Step:
+        """A step from what `as_dict` gave; fields that a later version added are left out. Raises `TypeError` for what
+        is no step."""
+        return cls(**{name: record[name] for name in FIELDS if name in record})
+
+
+FIELDS: Final = tuple(each.name for each in fields(Step))

@@ -1,0 +1,137 @@
+"""The SQLite file: one table, one row per step, made to be asked with SQL.
+
+    CREATE TABLE steps (
+        id TEXT PRIMARY KEY, ts REAL,                     -- epoch seconds at which it began
+        trace_id TEXT, thread_id TEXT, parent_id TEXT,
+        kind TEXT,                                        -- run node llm tool guard interrupt resume chain feedback
+        name TEXT, node TEXT, step INTEGER, checkpoint_ns TEXT,
+        status TEXT,                                      -- ok error interrupted waiting allow warn block trip
+        duration_ms REAL, model TEXT,
+        input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER,
+        cost_micro_usd INTEGER,                           -- on leaves alone: sum(cost_micro_usd) is what was spent
+        error_type TEXT, error TEXT, tool_call_id TEXT, args TEXT, result TEXT,
+        attrs TEXT                                        -- JSON: what a guard said; prompts, where they were asked for
+    )
+
+`SELECT name, count(*), sum(status = 'error'), sum(cost_micro_usd) / 1e6 FROM steps GROUP BY name`. The version of the
+format is `PRAGMA user_version`. Several processes may write one file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from langgraph_guard.errors import ConfigError
+from langgraph_guard.observability.steps.step import FIELDS, VERSION, Step
+from langgraph_guard.observability.steps.writer import BATCH
+
+_TYPES: Final = {"ts": "REAL", "duration_ms": "REAL", "id": "TEXT PRIMARY KEY"}
+_NUMBERS: Final = ("step", "input_tokens", "output_tokens", "cache_read_tokens", "cost_micro_usd")
+_COLUMNS: Final = ", ".join(
+    f"{name} {_TYPES.get(name) or ('INTEGER' if name in _NUMBERS else 'TEXT')}" for name in FIELDS
+)
+_INSERT: Final = f"INSERT OR IGNORE INTO steps ({', '.join(FIELDS)}) VALUES ({', '.join('?' * len(FIELDS))})"  # noqa: S608 - names of ours
+BUSY: Final = 5.0
+"""Seconds that a writer waits for another process."""
+
+
+class Store:
+    """Writes steps into a file. Raises `ConfigError` for one that is something else, or of another version."""
+
+    batch = BATCH
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._pid = 0
+        try:
+            with closing(self._opened()) as db:
+                _prepare(db)
+        except sqlite3.Error as error:
+            raise ConfigError("steps", f"cannot be written to: {error}") from error
+
+    def write(self, steps: list[Step]) -> None:
+        db = self._connection()
+        try:
+            with db:
+                db.executemany(_INSERT, [_row(step) for step in steps])
+        except sqlite3.Error:
+            self.close()  # The next ones get a new connection: the file may have been moved, the disk may be free.
+            raise
+
+    def close(self) -> None:
+        if self._db is not None and self._pid == os.getpid():
+            self._db.close()
+        self._db = None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None or self._pid != os.getpid():  # No connection outlives a fork.
+            self._db, self._pid = self._opened(), os.getpid()
+            _prepare(self._db)
+        return self._db
+
+    def _opened(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=BUSY, check_same_thread=False)
+
+
+def rows(path: Path, where: Sequence[str], values: Iterable[Any]) -> list[Step]:
+    """The steps of a file that meet all conditions, in the order in which they began. It is not written to."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)) as db:
+            _check(db)
+            conditions = f" WHERE {' AND '.join(where)}" if where else ""
+            found = db.execute(f"SELECT {', '.join(FIELDS)} FROM steps{conditions} ORDER BY ts, rowid", [*values])  # noqa: S608 - conditions of ours
+            return [_step(row) for row in found]
+    except sqlite3.Error as error:
+        raise ConfigError("file", f"is no step log that can be read: {error}") from error
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    if not _tables(db):
+        with suppress(sqlite3.OperationalError):  # Another process is just doing the same.
+            db.execute("PRAGMA journal_mode = WAL")
+        with db:
+            db.execute("BEGIN IMMEDIATE")  # Of several processes that start at once, one makes the table.
+            if not _tables(db):
+                db.execute(f"CREATE TABLE steps ({_COLUMNS})")
+                db.execute("CREATE INDEX steps_by_thread ON steps (thread_id, ts)")
+                db.execute("CREATE INDEX steps_by_trace ON steps (trace_id, ts)")
+                db.execute(f"PRAGMA user_version = {VERSION}")
+    _check(db)
+    db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _check(db: sqlite3.Connection) -> None:
+    if "steps" not in _tables(db):
+        raise ConfigError("file", "is a database without steps")
+    check_version(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check_version(found: object) -> None:
+    if found != VERSION:
+        age = "an older" if not isinstance(found, int) or found < VERSION else "a newer"
+        problem = f"is a step log of {age} version ({found!r}) than this one ({VERSION})"
+        raise ConfigError("file", f"{problem}: move it away, or use the release that wrote it")
+
+
+def _tables(db: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _row(step: Step) -> list[Any]:
+    return [_cell(getattr(step, name)) for name in FIELDS]
+
+
+def _cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+
+
+def _step(row: Sequence[Any]) -> Step:
+    record = dict(zip(FIELDS, row, strict=True))
+    return Step.from_dict({**record, "attrs": json.loads(record["attrs"] or "{}")})

@@ -1,0 +1,113 @@
+"""What is under way: the runs that LangChain said have begun, each below the one around it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from langgraph_guard.observability.steps.step import Kind, Status
+
+MOST_OPEN: Final = 100_000
+"""Units that are remembered: of a run whose end nobody tells, a part is given up."""
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """Something that has begun. `status` and `attrs` are what is known of its end already."""
+
+    id: UUID
+    kind: Kind
+    name: str
+    ts: float
+    began: float
+    around: Unit | None
+    trace_id: str
+    thread_id: str | None
+    node: str | None
+    step: int | None
+    checkpoint_ns: str | None
+    model: str | None = None
+    provider: str | None = None
+    tool_call_id: str | None = None
+    args: str | None = None
+    status: Status | None = None
+    attrs: dict[str, Any] = field(default_factory=dict)
+    has_parts: bool = False
+    failed: set[str] = field(default_factory=set)
+    """Names of the tools below it whose last call failed."""
+
+    run: Unit | None = None
+    """The run that it is part of; `None` when it is one."""
+
+    def __post_init__(self) -> None:
+        self.run = None if self.around is None else self.around.root
+
+    @property
+    def root(self) -> Unit:
+        return self.run or self
+
+    def lineage(self) -> Iterator[Unit]:
+        """It, what is around it, and so on to the run."""
+        unit: Unit | None = self
+        while unit is not None:
+            yield unit
+            unit = unit.around
+
+    def is_within(self, other: Unit) -> bool:
+        return any(each is other for each in self.lineage())
+
+    @property
+    def recorded_parent(self) -> str | None:
+        return None if self.around is None else str(self.around.id)
+
+
+class Units:
+    """The open units of a recorder, by LangChain's id. Callbacks come from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[UUID, Unit] = {}
+        # Wall time that never goes back: steps are drawn in the order in which they began.
+        self._epoch = time.time() - time.perf_counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, id: UUID | None) -> Unit | None:
+        return None if id is None else self._open.get(id)
+
+    def now(self) -> tuple[float, float]:
+        """Epoch seconds, and the clock that durations are measured with."""
+        began = time.perf_counter()
+        return self._epoch + began, began
+
+    def open(self, unit: Unit) -> None:
+        if unit.around is not None:
+            unit.around.has_parts = True
+        with self._lock:
+            if len(self._open) >= MOST_OPEN:
+                self._open.pop(next(iter(self._open)))
+            self._open[unit.id] = unit
+
+    def close(self, id: UUID) -> Unit | None:
+        with self._lock:
+            return self._open.pop(id, None)
+
+    def left_below(self, root: Unit) -> list[Unit]:
+        """Close what is still open below a run that has ended; the innermost first."""
+        with self._lock:
+            if not self._open:
+                return []
+            left = [unit for unit in self._open.values() if unit.run is root]
+            for unit in left:
+                del self._open[unit.id]
+        return left[::-1]
+
+
+def first(metadata: Mapping[str, Any] | None, *names: str) -> Any:
+    """The first of these that the metadata has."""
+    return next((metadata[name] for name in names if metadata and metadata.get(name) is not None), None)

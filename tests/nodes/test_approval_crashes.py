@@ -1,0 +1,57 @@
+"""A process is killed around a payment, at an exact moment: what the next one does never pays a second time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.nodes.paying import MOMENTS, Moment, Terms, Worker, arguments
+
+ROOT = Path(__file__).parents[2]
+TOMORROW = 86_400.0
+IN_DOUBT = "in doubt"
+PAID = "paid 5"
+
+OUTCOMES: dict[Moment, tuple[int, str]] = {
+    "before_claim": (1, PAID),
+    "after_claim": (0, IN_DOUBT),
+    "after_effect": (1, IN_DOUBT),
+    "after_done": (1, PAID),
+}
+"""How often it was paid when somebody else has gone on, and what they are told."""
+
+
+@pytest.fixture
+def terms(tmp_path: Path) -> Terms:
+    """Of a process that lives."""
+    return Terms(str(tmp_path / "shared"), str(tmp_path / "payments"))
+
+
+def killed(terms: Terms, moment: Moment) -> None:
+    """Ask, and have a process answer that dies at the moment."""
+    Worker(terms).ask("t")
+    job = json.dumps({"thread": "t", "answer": True}) + "\n"
+    child = subprocess.run(
+        arguments(replace(terms, dies=moment)), cwd=ROOT, input=job, capture_output=True, text=True, check=False
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+
+
+@pytest.mark.parametrize(
+    "durability",
+    ["sync", pytest.param("async", marks=pytest.mark.slow), pytest.param("exit", marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_process_leaves_one_payment_or_a_doubt(terms: Terms, moment: Moment, durability: str) -> None:
+    """The lease of whoever died is over by tomorrow; whoever goes on pays, is in doubt, or has the stored result."""
+    killed(replace(terms, durability=durability), moment)
+    other = Worker(replace(terms, later=TOMORROW))
+    (told,) = other.recover("t")
+    payments, words = OUTCOMES[moment]
+    assert other.paid("t") == payments
+    assert words in told

@@ -1,0 +1,71 @@
+"""A receiver on loopback, and a Langfuse that sends to it: each test has a client of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from langgraph_guard.observability.handle import Observability
+from langgraph_guard.observability.langfuse import private
+from langgraph_guard.observability.setting_up import current, setup
+from tests.servers.otlp import Receiver
+
+_count = itertools.count()
+SETTINGS = ("LANGFUSE_HOST", "LANGFUSE_SAMPLE_RATE", "LANGFUSE_TRACING_ENABLED", "OTEL_SDK_DISABLED")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def no_langfuse(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine without keys; whatever the test sets up ends with it."""
+    for name in (*SETTINGS, "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY", "LANGFUSE_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    _end()
+
+
+@pytest.fixture
+def langfuse(no_langfuse: None, monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> Iterator[Receiver]:
+    """A machine whose keys lead to the receiver."""
+    key = point_at(receiver.url, monkeypatch)
+    yield receiver
+    receiver.released.set()
+    _end()
+    private.forget(key)
+
+
+def point_at(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Set the keys of a project of this test's own; its public key."""
+    key = f"pk-test-{os.getpid()}-{next(_count)}"
+    for name, value in environment(url, key).items():
+        monkeypatch.setenv(name, value)
+    return key
+
+
+def environment(url: str, key: str = "pk-test") -> dict[str, str]:
+    names = ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY", "LANGFUSE_BASE_URL", "LANGFUSE_TIMEOUT")
+    return dict(zip(names, (key, "sk-test", url, "1"), strict=True))
+
+
+@pytest.fixture
+def seen(langfuse: Receiver) -> Callable[..., Observability]:
+    """`setup`, for traces alone unless a test asks for more."""
+
+    def listen(**settings: Any) -> Observability:
+        return setup(**{"metrics": False, **settings})
+
+    return listen
+
+
+def _end() -> None:
+    if (listening := current()) is not None:
+        listening.close(timeout=0.0)

@@ -1,0 +1,181 @@
+"""Guards in figures: what is counted, under which labels, and that no label is a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from langgraph_guard.events import emit
+from langgraph_guard.observability import run_config, setup
+from langgraph_guard.observability.otel.metrics import Sessions
+from langgraph_guard.observability.otel.names import METRICS
+from tests.observability.agent import Agent
+
+ASKED = {"messages": [("user", "find kites")]}
+
+
+class Figures:
+    """What a reader collects, by metric and labels."""
+
+    def __init__(self) -> None:
+        self.reader = InMemoryMetricReader()
+        self.provider = MeterProvider([self.reader])
+
+    def of(self, name: str) -> dict[tuple[tuple[str, str], ...], Any]:
+        data = self.reader.get_metrics_data()
+        points = [
+            point
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+        ]
+        return {
+            tuple(sorted((key, str(value)) for key, value in (point.attributes or {}).items())): getattr(
+                point, "value", None
+            )
+            if hasattr(point, "value")
+            else (point.count, point.sum)
+            for point in points
+        }
+
+
+@pytest.fixture
+def figures(no_langfuse: None) -> Iterator[Figures]:
+    """A meter provider of the test's own, and a setup that counts on it."""
+    found = Figures()
+    setup(metrics=found.provider)
+    yield found
+    found.provider.shutdown()
+
+
+def play(agent: Agent, thread: str = "t-1") -> dict[str, int]:
+    """One run; what the ledger has settled for its session."""
+    config = run_config(agent.app, thread_id=thread, user_id="u-7")
+    agent.app.invoke(ASKED, config)
+    return agent.spent(config)
+
+
+def test_decisions_are_counted_by_guard_and_word(figures: Figures) -> None:
+    """Also those that only allowed: a ratio needs both."""
+    play(Agent(InMemorySaver()))
+    emit("tool.answered", tool="search", status="success", error_type=None, attempts=1, seconds=0.1)
+    assert figures.of("langgraph_guard.decisions") == {
+        (("decision", "allow"), ("guard", "tool")): 1,
+        (("decision", "warn"), ("guard", "budget")): 1,
+    }
+
+
+def test_costs_are_the_ledgers(figures: Figures) -> None:
+    """By model, and by session as a distribution: one session that runs away shows before the bill does."""
+    spent = play(Agent(InMemorySaver()))
+    (cost,) = figures.of("langgraph_guard.cost").values()
+    (session,) = figures.of("langgraph_guard.session.cost").values()
+    assert round(cost * 1e6) == round(session[1] * 1e6) == spent["usd"]
+
+
+def test_calls_and_runs_are_timed_in_the_words_of_the_conventions(figures: Figures) -> None:
+    """Dashboards for GenAI read these without knowing the pack."""
+    play(Agent(InMemorySaver()))
+    tokens = figures.of("gen_ai.client.token.usage")
+    assert sum(total for _, total in tokens.values()) == 2360
+    assert [count for count, _ in figures.of("gen_ai.client.operation.duration").values()] == [2]
+    assert [count for count, _ in figures.of("gen_ai.invoke_agent.duration").values()] == [1]
+
+
+def test_an_event_outside_a_run_counts(figures: Figures) -> None:
+    """A breaker's registry, a ledger that comes back: there is no run to show them in, and they matter."""
+    emit("budget.away", backend="redis")
+    assert figures.of("langgraph_guard.decisions") == {(("decision", "degrade"), ("guard", "budget")): 1}
+
+
+@pytest.mark.parametrize(("after", "figure"), [("closed", 0), ("half_open", 1), ("open", 2), ("forced_open", 2)])
+def test_a_circuits_state_is_a_figure(figures: Figures, after: str, figure: int) -> None:
+    """What an alert on an open circuit reads."""
+    emit("breaker.transition", breaker="b", key="search", before="?", after=after, reason="", retry_at=None)
+    assert figures.of("langgraph_guard.breaker.state") == {(("breaker", "b"), ("key", "search")): figure}
+
+
+def test_a_shared_limit_shows_what_is_left(figures: Figures) -> None:
+    """In dollars; a limit per session or per user would be a series for each of them."""
+    said: dict[str, Any] = {"guard": "b", "route": "warn", "unit": "usd", "window": "day", "limit": 5_000_000}
+    emit("budget.verdict", **said, scope="global", spent=1_000_000, reserved=500_000)
+    emit("budget.verdict", **said, scope="user", spent=1_000_000, reserved=500_000)
+    labels = (("scope", "global"), ("unit", "usd"), ("window", "day"))
+    assert figures.of("langgraph_guard.budget.remaining") == {labels: pytest.approx(3.5)}
+    assert figures.of("langgraph_guard.budget.limit") == {labels: pytest.approx(5.0)}
+
+
+def test_how_long_people_were_waited_for_is_measured(figures: Figures) -> None:
+    """An approval queue that nobody looks at is a product that stands still."""
+    said = {"guard": "a", "tool": "send", "decision": "approve", "quorum": 1}
+    emit("approval.decided", **said, seconds=90.0)
+    assert figures.of("langgraph_guard.approval.wait") == {(("decision", "approve"),): (1, 90.0)}
+
+
+def test_a_run_that_is_stuck_shows_while_it_is(figures: Figures) -> None:
+    """It never ends, so no histogram of durations has it: the age of the oldest run does."""
+    within: list[tuple[Any, Any]] = []
+
+    def look(state: MessagesState) -> dict[str, Any]:
+        within.append((figures.of("langgraph_guard.runs.active"), figures.of("langgraph_guard.runs.oldest_age")))
+        return {}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("look", look)
+    graph.add_edge(START, "look")
+    graph.add_edge("look", END)
+    graph.compile(name="helper").invoke({"messages": []}, run_config())
+    active, ages = within[0]
+    assert active == {(("agent", "helper"),): 1}
+    assert list(ages) == [(("agent", "helper"),)]
+    assert figures.of("langgraph_guard.runs.active") == {}
+
+
+def test_a_second_setup_does_not_count_twice(figures: Figures) -> None:
+    """The first one's listener leaves when the second one's comes."""
+    setup(metrics=figures.provider, payload="none")
+    emit("budget.away", backend="redis")
+    assert list(figures.of("langgraph_guard.decisions").values()) == [1]
+
+
+def test_every_metric_is_in_the_table() -> None:
+    """One place for names, units and what they say; Prometheus builds its own names from these."""
+    assert all(name.startswith(("langgraph_guard.", "gen_ai.")) for name in METRICS)
+    assert all(unit and says for unit, says in METRICS.values())
+
+
+def test_a_meter_that_fails_stops_nothing(no_langfuse: None) -> None:
+    """The program starts, and its runs run."""
+
+    class Broken:
+        def get_meter(self, name: str) -> Any:
+            raise RuntimeError("no exporter")
+
+    agent = Agent(InMemorySaver())
+    setup(metrics=Broken())  # type: ignore[arg-type]
+    assert play(agent)["model_calls"] == 2
+
+
+def test_sessions_that_nobody_uses_are_forgotten() -> None:
+    """A worker sees millions of them."""
+    sessions = Sessions(most=2)
+    for n in range(3):
+        sessions.add(str(n), 5)
+    sessions.add("2", 5)
+    assert [sessions.of(str(n)) for n in range(3)] == [0, 5, 10]
+
+
+def test_a_listener_that_is_closed_counts_nothing(figures: Figures, no_langfuse: None) -> None:
+    """Whoever closes means it."""
+    closing: Callable[..., Any] = setup(metrics=figures.provider).close
+    closing()
+    emit("budget.away", backend="redis")
+    assert figures.of("langgraph_guard.decisions") == {}

@@ -1,0 +1,140 @@
+"""Langfuse is down, in six ways: the run does not notice, a flush ends when it was told to, and so does the program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+
+from langgraph_guard.observability import run_config
+from langgraph_guard.observability.flushing import Flusher, flush_all
+from langgraph_guard.observability.handle import Observability
+from tests.observability.agent import Agent
+from tests.observability.conftest import environment, point_at
+from tests.servers.otlp import Fault, Receiver
+
+ASKED = {"messages": [("user", "find kites")]}
+FAULTS: tuple[Fault, ...] = ("refused", "reset", "hang", "500", "slow")
+UNKNOWN_HOST = "http://langfuse.invalid"
+
+
+@pytest.fixture(params=[*FAULTS, "dns"])
+def down(request: pytest.FixtureRequest, langfuse: Receiver, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Langfuse is not there, in one of six ways; a receiver that can be let go of."""
+    if request.param == "dns":
+        point_at(UNKNOWN_HOST, monkeypatch)
+        yield langfuse
+        return
+    with Receiver(request.param) as receiver:
+        point_at(receiver.url, monkeypatch)
+        yield receiver
+
+
+def play(agent: Agent) -> list[str]:
+    """One run; the texts of its messages."""
+    got = agent.app.invoke(ASKED, run_config(agent.app, thread_id="t-1"))
+    return [message.text for message in got["messages"]]
+
+
+def test_a_run_does_not_notice(seen: Callable[..., Observability], down: Receiver) -> None:
+    """Same answer, no exception, and no wait for a server: none of it is in the run's way."""
+    seen()
+    assert play(Agent(InMemorySaver())) == ["find kites", "", "3 kites", "Three kites."]
+
+
+def test_a_flush_ends_while_the_server_hangs(
+    seen: Callable[..., Observability], langfuse: Receiver, no_langfuse: None
+) -> None:
+    """At the end of a request or a job, in a serverless function: an unbounded flush has cost people the answer."""
+    langfuse.fault = "hang"
+    handle = seen()
+    play(Agent(InMemorySaver()))
+    assert handle.flush(0.2) is False
+    assert not langfuse.released.is_set()
+
+
+def test_what_was_not_sent_is_sent_when_the_server_is_back(
+    seen: Callable[..., Observability], langfuse: Receiver
+) -> None:
+    """`False` means not yet."""
+    langfuse.fault = "500"
+    handle = seen()
+    play(Agent(InMemorySaver()))
+    handle.flush(0.01)
+    langfuse.fault = "up"
+    play(Agent(InMemorySaver()))
+    assert handle.flush(60)
+    assert langfuse.spans
+
+
+def test_flushes_do_not_pile_up(langfuse: Receiver) -> None:
+    """A worker that flushes after each job would else have a thread for each while the server hangs."""
+    begun: list[int] = []
+
+    def hang() -> None:
+        begun.append(1)
+        langfuse.released.wait(60)
+
+    flusher = Flusher(hang)
+    found = [flush_all([flusher], 0.01) for _ in range(5)]
+    assert (found, len(begun)) == ([False] * 5, 1)
+
+
+def test_a_flush_waits_for_what_came_after_another_began() -> None:
+    """Two threads flush: the second is not told that its spans left because the first one's did."""
+    import threading
+
+    started, go_on = threading.Event(), threading.Event()
+    begun: list[int] = []
+
+    def work() -> None:
+        begun.append(1)
+        started.set()
+        go_on.wait(60)
+
+    flusher = Flusher(work)
+    flush_all([flusher], 0.0)
+    started.wait(60)
+    go_on.set()
+    assert flush_all([flusher], 60)
+    assert len(begun) == 2
+
+
+def test_a_flush_that_fails_is_over() -> None:
+    """Nor does it raise into whoever flushes."""
+
+    def broken() -> None:
+        raise OSError("disk full")
+
+    assert flush_all([Flusher(broken)], 60)
+
+
+END = """
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph_guard import observability
+from tests.observability.agent import Agent
+observability.setup(metrics=False)
+agent = Agent(InMemorySaver())
+for n in range(3):
+    agent.app.invoke({"messages": [("user", "find kites")]}, observability.run_config(agent.app, thread_id=str(n)))
+print("done", flush=True)
+"""
+
+
+def test_a_program_ends_while_the_server_hangs() -> None:
+    """The receiver answers nobody until the program has ended: a program that waited for it would never end."""
+    with Receiver("hang") as receiver:
+        root = str(Path(__file__).parents[2])
+        variables = {**os.environ, **environment(receiver.url), "PYTHONPATH": root}
+        ended = subprocess.run(
+            [sys.executable, "-c", END], env=variables, capture_output=True, text=True, timeout=50, check=False
+        )
+        assert receiver.asked.is_set()
+        assert not receiver.released.is_set()
+    assert (ended.returncode, ended.stdout) == (0, "done\n")

@@ -1,0 +1,329 @@
+"""`setup` and `run_config`: wrong settings are told at once, missing ones switch off, and nothing reaches a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from langgraph_guard import observability
+from langgraph_guard.errors import ConfigError
+from langgraph_guard.events import listening
+from langgraph_guard.observability import arun_config, feedback, run_config, setup
+from langgraph_guard.observability.handle import Observability
+from langgraph_guard.observability.langfuse import private
+from langgraph_guard.observability.runs import Traces, is_trace
+from tests.observability.agent import Agent
+from tests.observability.conftest import environment
+from tests.servers.otlp import Receiver
+
+ASKED = {"messages": [("user", "find kites")]}
+ROOT = str(Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("payload", "fat"),
+        ("redact", "yes"),
+        ("langfuse", "on"),
+        ("langfuse", None),
+        ("metrics", "all"),
+        ("otlp", "localhost:4318"),
+        ("otlp", 4318),
+        ("steps", 7),
+    ],
+)
+def test_a_wrong_setting_is_told_at_once(no_langfuse: None, field: str, value: Any) -> None:
+    """Not by a trace that is empty a week later."""
+    with pytest.raises(ConfigError) as told:
+        setup(**{field: value})
+    assert told.value.field == field
+
+
+def test_nothing_listens_after_a_wrong_setting(no_langfuse: None) -> None:
+    """All or nothing."""
+    before = listening()
+    with pytest.raises(ConfigError):
+        setup(payload="fat")  # type: ignore[arg-type]
+    assert listening() is before
+
+
+@pytest.mark.parametrize("only", [None, "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"])
+def test_without_keys_langfuse_is_off_and_says_so(
+    no_langfuse: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, only: str | None
+) -> None:
+    """A forgotten secret must not keep a worker from starting; and somebody has to find out why there is no trace."""
+    if only:
+        monkeypatch.setenv(only, "x")
+    with caplog.at_level(logging.WARNING, logger="langgraph_guard"):
+        seen = setup(langfuse=True, metrics=False)
+        again = setup(langfuse=True, metrics=False)
+    agent = Agent(InMemorySaver())
+    assert agent.app.invoke(ASKED, run_config(agent.app, thread_id="t"))["messages"][-1].text == "Three kites."
+    assert (seen is again, seen.handlers, seen.flush(5)) == (True, [], True)
+    assert len([record for record in caplog.records if "Langfuse is off" in record.getMessage()]) == 1
+
+
+def test_by_default_langfuse_is_on_where_its_keys_are(no_langfuse: None, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody who has no Langfuse is told about it."""
+    with caplog.at_level(logging.INFO):
+        assert setup(metrics=False).handlers == []
+    assert "Langfuse" not in caplog.text
+
+
+def test_wrong_keys_do_not_reach_a_run(seen: Callable[..., Observability], langfuse: Receiver) -> None:
+    """A server that refuses is one that is down."""
+    langfuse.fault = "500"
+    seen()
+    agent = Agent(InMemorySaver())
+    assert agent.app.invoke(ASKED, run_config(agent.app, thread_id="t"))["messages"][-1].text == "Three kites."
+
+
+def test_a_client_without_keys_is_off(no_langfuse: None) -> None:
+    """The user's own client, made without keys: a no-op with a warning, as Langfuse itself has it."""
+    from langfuse import Langfuse
+
+    assert setup(langfuse=Langfuse(), metrics=False).handlers == []
+
+
+def test_a_client_of_the_users_is_used(langfuse: Receiver) -> None:
+    """Its exporter, its sampling, its masks are theirs."""
+    from langfuse import Langfuse
+    from opentelemetry.sdk.trace import TracerProvider
+
+    exporter = InMemorySpanExporter()
+    client = Langfuse(tracer_provider=TracerProvider(shutdown_on_exit=False), span_exporter=exporter)
+    private.not_at_exit(client)
+    seen = setup(langfuse=client, metrics=False)
+    agent = Agent(InMemorySaver())
+    agent.app.invoke(ASKED, run_config(agent.app, thread_id="t"))
+    assert seen.flush(30)
+    assert "guard.budget.verdict" in {span.name for span in exporter.get_finished_spans()}
+
+
+def test_the_same_settings_change_nothing(seen: Callable[..., Observability]) -> None:
+    """Every module of a program may say it; each event is heard once."""
+    assert seen() is seen()
+
+
+def test_other_settings_take_the_place_of_the_first(seen: Callable[..., Observability], langfuse: Receiver) -> None:
+    """Two setups, one relay: a decision is shown once."""
+    first = seen()
+    second = seen(payload="none")
+    agent = Agent(InMemorySaver())
+    agent.app.invoke(ASKED, run_config(agent.app, thread_id="t"))
+    assert second.flush(30)
+    assert (first.closed, len(langfuse.named("guard.budget.verdict"))) == (True, 1)
+
+
+def test_after_the_end_nobody_listens(seen: Callable[..., Observability]) -> None:
+    """Closing twice is fine; an event costs again what it costs without listeners."""
+    before = listening()
+    handle = seen()
+    handle.close()
+    handle.close()
+    assert listening() is before
+
+
+def test_spans_go_to_otlp_without_a_langfuse_server(no_langfuse: None) -> None:
+    """The same tree in the words of OpenTelemetry's GenAI conventions, and no request to anybody else."""
+    with Receiver() as receiver:
+        seen = setup(otlp=receiver.url, metrics=False)
+        agent = Agent(InMemorySaver())
+        config = run_config(agent.app, thread_id="t-1")
+        agent.app.invoke(ASKED, config)
+        assert seen.flush(30)
+        calls = [span for span in receiver.spans if span.attributes.get("gen_ai.operation.name") == "chat"]
+        (decision,) = receiver.named("guard.budget.verdict")
+        parent = receiver.parent(decision)
+        spans = receiver.spans
+    spent = agent.spent(config)
+    assert not [name for span in spans for name in span.attributes if name.startswith("langfuse.")]
+    assert sum(round(call.attributes["langgraph_guard.cost.usd"] * 1e6) for call in calls) == spent["usd"]
+    figures = [call.attributes[f"gen_ai.usage.{side}_tokens"] for call in calls for side in ("input", "output")]
+    assert sum(figures) == spent["tokens"]
+    assert {span.attributes["gen_ai.conversation.id"] for span in spans} == {"t-1"}
+    assert (decision.attributes["langgraph_guard.decision"], parent and parent.name) == ("warn", "gate")
+
+
+def test_a_local_client_is_none_of_langfuses(no_langfuse: None) -> None:
+    """With two clients `langfuse.get_client()` gives a third that is switched off: ours must not be one of them."""
+    from langfuse._client.resource_manager import LangfuseResourceManager
+
+    before = set(LangfuseResourceManager._instances)
+    setup(otlp=InMemorySpanExporter(), metrics=False)
+    assert set(LangfuseResourceManager._instances) == before
+
+
+def test_langfuse_and_otlp_show_the_same_spans(seen: Callable[..., Observability], langfuse: Receiver) -> None:
+    """One handler, one serialisation, two places."""
+    exporter = InMemorySpanExporter()
+    handle = seen(otlp=exporter)
+    agent = Agent(InMemorySaver())
+    agent.app.invoke(ASKED, run_config(agent.app, thread_id="t"))
+    assert handle.flush(30)
+    assert sorted(span.name for span in exporter.get_finished_spans()) == sorted(span.name for span in langfuse.spans)
+
+
+def test_feedback_is_a_row_of_the_step_log(no_langfuse: None) -> None:
+    """Without Langfuse too: what people thought stands beside what was done."""
+    steps: list[Any] = []
+    seen = setup(steps=steps.append, metrics=False)
+    agent = Agent(InMemorySaver())
+    config = run_config(agent.app, thread_id="t-1")
+    agent.app.invoke(ASKED, config)
+    assert feedback("t-1", 1, "good")
+    assert seen.flush(30)
+    (row,) = [step for step in steps if step.kind == "feedback"]
+    assert (row.thread_id, row.trace_id, row.result) == ("t-1", config["metadata"]["guard_trace_id"], "good")
+
+
+@pytest.mark.parametrize("score", [None, float("nan"), "", [1]], ids=["none", "nan", "empty", "list"])
+def test_a_score_that_cannot_be_sent_is_told(no_langfuse: None, score: Any) -> None:
+    """Where the mistake is, and not by a score that never appears."""
+    with pytest.raises(ConfigError):
+        feedback("t-1", score)
+
+
+def test_feedback_on_a_thread_that_nobody_knows_says_so(seen: Callable[..., Observability]) -> None:
+    """A thread that does not exist has no trace."""
+    seen()
+    assert feedback("nobody", 1) is False
+    assert feedback("nobody", 1, graph=Agent(InMemorySaver()).app) is False
+
+
+def test_without_setup_a_config_is_a_config(no_langfuse: None) -> None:
+    """The line may stay in the program when nobody listens."""
+    config = run_config(thread_id="t-1", recursion_limit=7)
+    assert (config["callbacks"], config["recursion_limit"]) == ([], 7)
+    assert config["configurable"] == {"thread_id": "t-1"}
+
+
+@pytest.mark.parametrize("saver", [None, InMemorySaver()], ids=["no saver", "a saver"])
+async def test_a_thread_that_does_not_exist_gets_a_new_trace(no_langfuse: None, saver: Any) -> None:
+    """Nor does a graph without a checkpointer raise."""
+    app = Agent(saver).app
+    one, other = run_config(app, thread_id="new"), await arun_config(app, thread_id="new")
+    ids = one["metadata"]["guard_trace_id"], other["metadata"]["guard_trace_id"]
+    assert is_trace(ids[0])
+    assert is_trace(ids[1])
+    assert ids[0] != ids[1]
+
+
+class Broken:
+    """A graph whose checkpointer is down."""
+
+    def get_state(self, config: Any) -> Any:
+        raise ConnectionError("down")
+
+    async def aget_state(self, config: Any) -> Any:
+        raise ConnectionError("down")
+
+
+async def test_a_checkpointer_that_is_down_costs_the_link_and_not_the_run(no_langfuse: None) -> None:
+    """The run itself will say what is wrong with its checkpointer."""
+    assert is_trace(run_config(Broken(), thread_id="t")["metadata"]["guard_trace_id"])
+    assert is_trace((await arun_config(Broken(), thread_id="t"))["metadata"]["guard_trace_id"])
+
+
+@pytest.mark.parametrize("thread_id", ["", 7], ids=["empty", "number"])
+def test_a_thread_id_that_is_none_is_told(thread_id: Any) -> None:
+    """Before anything runs."""
+    with pytest.raises(ConfigError):
+        run_config(thread_id=thread_id)
+
+
+def test_callbacks_of_the_users_stay(seen: Callable[..., Observability]) -> None:
+    """A list, or the manager of the run that this one is part of; which is not changed."""
+    handle, own = seen(), BaseCallbackHandler()
+    manager = CallbackManager([own])
+    assert run_config(callbacks=[own])["callbacks"] == [own, *handle.handlers]
+    added: Any = run_config(callbacks=manager)["callbacks"]
+    assert (added.handlers, manager.handlers) == ([own, *handle.handlers], [own])
+
+
+def test_traces_of_old_threads_are_forgotten() -> None:
+    """A worker runs for months."""
+    traces = Traces(most=2)
+    for n in range(3):
+        traces.note(str(n), f"trace-{n}")
+    assert [traces.of(str(n)) for n in range(3)] == [None, "trace-1", "trace-2"]
+
+
+FORK = """
+import os
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph_guard import observability
+from tests.observability.agent import Agent
+
+observability.setup(metrics=False)
+
+def play(thread):
+    agent = Agent(InMemorySaver())
+    config = observability.run_config(agent.app, thread_id=thread)
+    agent.app.invoke({"messages": [("user", "find kites")]}, config)
+    return observability.flush(30)
+
+assert play("parent")
+child = os.fork()
+if not child:
+    os._exit(0 if play("child") else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.slow
+def test_a_forked_worker_is_seen(langfuse: Receiver) -> None:
+    """Servers that load the program once and fork: threads do not come along, and each worker must begin its own."""
+    variables = {**os.environ, **environment(langfuse.url), "PYTHONPATH": ROOT}
+    subprocess.run([sys.executable, "-c", FORK], env=variables, check=True, timeout=240)
+    assert {span.attributes["session.id"] for span in langfuse.spans} == {"parent", "child"}
+
+
+LIGHT = """
+import sys, json
+from langgraph_guard import observability
+heavy = ("langfuse", "opentelemetry.sdk", "langchain_core.callbacks.manager")
+print(json.dumps([name for name in heavy if name in sys.modules]))
+"""
+
+
+def test_the_package_of_listeners_is_light() -> None:
+    """Every program imports it, and many of them switch nothing on."""
+    ended = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True, timeout=120)
+    assert ended.stdout == "[]\n"
+
+
+def test_every_public_name_resolves() -> None:
+    """A lazy name is a string until someone asks for it, and a module of the same name would hide it."""
+    assert all(callable(getattr(observability, name)) for name in observability.__all__)
+    assert set(observability.__all__) <= set(dir(observability))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """`hasattr` asks for names that do not exist, and expects this answer."""
+    assert not hasattr(observability, "no_such_name")
+
+
+def test_a_run_of_one_message_can_be_watched_without_a_graph(
+    seen: Callable[..., Observability], langfuse: Receiver
+) -> None:
+    """Handlers may also be put into callbacks by hand: then the trace has an id of its own."""
+    handle = seen()
+    Agent(InMemorySaver()).app.invoke(
+        {"messages": [HumanMessage("find kites")]},
+        {"configurable": {"thread_id": "t"}, "callbacks": handle.handlers},
+    )
+    assert handle.flush(30)
+    assert len({span.trace_id for span in langfuse.spans}) == 1

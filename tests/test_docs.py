@@ -1,0 +1,163 @@
+"""The pages say what is so: their code runs, or is code at least; tests that they name exist; links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langgraph.graph import START, StateGraph
+
+from langgraph_guard.checkpoint.cloudflare import CloudflareKVSaver
+from langgraph_guard.checkpoint.cloudflare.clock import SystemClock
+from tests.servers.kv_front import KVFront
+from tests.servers.redis import RedisServer
+
+ROOT = Path(__file__).parents[1]
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
+
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::([\w:]+)`")
+"""A test, as a page names the one that holds a promise."""
+
+
+def blocks(page: str, language: str = "python") -> list[str]:
+    """The fenced blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL)
+
+
+# What every page is held to
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_looks_like_python_is_python(page: str) -> None:
+    """A block is pasted before it is read."""
+    for block in blocks(page):
+        compile(block, page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_imports_is_there(page: str) -> None:
+    """Names move; pages stay behind."""
+    for block in blocks(page):
+        for module, name in imported(ast.parse(block)):
+            found = importlib.import_module(module)
+            assert not name or hasattr(found, name), f"{module} has no {name}"
+
+
+def imported(block: ast.Module) -> Iterator[tuple[str, str]]:
+    """Modules, and the names that are taken from them."""
+    for each in ast.walk(block):
+        if isinstance(each, ast.ImportFrom) and each.module:
+            yield from ((each.module, alias.name) for alias in each.names)
+        elif isinstance(each, ast.Import):
+            yield from ((alias.name, "") for alias in each.names)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_test_that_a_page_names_exists(page: str) -> None:
+    """A promise whose test was renamed is a promise that nobody can check."""
+    for path, name in NAMED.findall(PAGES[page]):
+        assert name in named_in(ROOT / path), f"{path} has no {name}"
+
+
+def named_in(path: Path) -> set[str]:
+    """Functions and classes that stand in a file, and methods as `Class::method`."""
+    found = set[str]()
+    for each in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(each.name)
+        elif isinstance(each, ast.ClassDef):
+            found |= {each.name, *(f"{each.name}::{one.name}" for one in each.body if isinstance(one, ast.FunctionDef))}
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_link_of_a_page_leads_somewhere(page: str) -> None:
+    """A link breaks silently when things move."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        target, _, anchor = link.partition("#")
+        if not link.startswith("https://"):
+            there = ROOT / "docs" / target if target else ROOT / "docs" / page
+            assert there.exists(), link
+            assert not anchor or anchor in anchors(there.read_text(encoding="utf-8")), link
+
+
+def anchors(text: str) -> set[str]:
+    """What a heading can be linked by."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+# The code of a page runs, from top to bottom
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a page takes for given: names, and addresses of its servers that are others here."""
+
+    names: dict[str, Any] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+    def here(self, block: str) -> str:
+        """The block, with the servers that run here."""
+        for theirs, ours in self.instead.items():
+            block = block.replace(theirs, ours)
+        return block
+
+
+@contextmanager
+def on_nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    """A reader who begins at the top."""
+    yield Setting()
+
+
+@contextmanager
+def on_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    """A server of the page's own, so that it may do with it what it likes."""
+    with RedisServer() as server:
+        yield Setting(instead={"redis://localhost:6379": server.url})
+
+
+class State(TypedDict):
+    """A list that grows."""
+
+    items: Annotated[list[str], operator.add]
+
+
+@contextmanager
+def on_workers_kv(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    """A namespace, where the page looks for yours, and a graph."""
+    graph = StateGraph(State).add_node("work", lambda state: {"items": ["worked"]}).add_edge(START, "work")
+    with KVFront(SystemClock()).served() as place:
+        here = partial(CloudflareKVSaver.from_account, base_url=place.base_url)
+        monkeypatch.setattr(CloudflareKVSaver, "from_account", here)
+        names = ("CF_ACCOUNT_ID", "CF_NAMESPACE_ID", "CF_API_TOKEN", "GATEWAY_URL", "GATEWAY_TOKEN")
+        values = (place.account_id, place.namespace_id, place.api_token, place.url, place.api_token)
+        for name, value in zip(names, values, strict=True):
+            monkeypatch.setenv(name, str(value))
+        yield Setting({"graph": graph})
+
+
+SETTINGS: dict[str, Callable[[pytest.MonkeyPatch], AbstractContextManager[Setting]]] = {
+    "cloudflare_kv.md": on_workers_kv,
+    "migration.md": on_redis,
+    "redis.md": on_redis,
+}
+"""Of pages that need more than nothing."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+def test_the_code_of_a_page_runs(page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From its first block to its last, as a reader would paste it."""
+    monkeypatch.chdir(tmp_path)  # files that it makes are gone afterwards
+    with SETTINGS.get(page, on_nothing)(monkeypatch) as setting:
+        for block in blocks(page):
+            exec(compile(setting.here(block), page, "exec"), setting.names)
