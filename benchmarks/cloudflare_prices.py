@@ -22,8 +22,8 @@ USD_PER_MILLION: Final[Operations] = {
     "row read": 0.001,
 }
 
-ROWS_PER_KEY: Final = 3
-"""In an object of the gateway: the entry, its value, and the index of the values; workerd's `rowsWritten` says so."""
+ROWS_PER_KEY: Final = 2
+"""In an object of the gateway: the entry and its value; workerd's `rowsWritten` says so."""
 
 ROWS_PER_INSERT: Final = 2
 """In D1, of a table whose key is text: the row, and the index of the key; its `meta.rows_written` says so."""

@@ -99,13 +99,18 @@ class BudgetExceeded(_Record):
 
 @dataclass(eq=False)
 class PriceUnknown(_Record):
-    """A USD limit stands and the model has no price. Give one with `prices=`."""
+    """A USD limit stands and the model has no price. Give one with `prices=`. `model` is empty where it has no name."""
 
     model: str
     provider: str | None = None
 
     def __str__(self) -> str:
         of = f" of provider {self.provider!r}" if self.provider else ""
+        if not self.model:
+            return (
+                f"a usd limit is set, and a model{of} does not say its name, so that it has no price:"
+                " set its model or model_name, or drop the usd limits"
+            )
         return (
             f"no price is known for model {self.model!r}{of}, and a usd limit is set:"
             " pass prices={model: Price(input=…, output=…)} or drop the usd limits"

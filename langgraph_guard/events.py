@@ -67,6 +67,10 @@ SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
     "run.finished": ("guard", "status", "closed_calls", "by_model"),
 }
 
+RESERVATIONS: Final = "guard_reservations"
+"""In the metadata of a metered model call while somebody listens: ids of its reservations, so that listeners can tell
+which call a charge is for. Metadata is for callbacks alone; no provider is sent it."""
+
 Listener = Callable[[str, Mapping[str, Any]], None]
 
 _listeners: tuple[tuple[Listener], ...] = ()

@@ -52,6 +52,9 @@ BEND = 0.45
 
 def arrow(axes: Axes, start: Text, end: Text, label: str, *, conditional: bool) -> None:
     """An edge from box to box; one that goes back is led over the top, and its label with it."""
+    if start is end:
+        again(axes, start, label, conditional=conditional)
+        return
     place, to_place = start.get_position(), end.get_position()
     bend = BEND if to_place[0] < place[0] else 0.0
     style = {
@@ -68,6 +71,15 @@ def arrow(axes: Axes, start: Text, end: Text, label: str, *, conditional: bool) 
     white = {"facecolor": "white", "lw": 0, "pad": 1}
     middle = halfway(axes, place, to_place, bend)
     axes.text(*middle, label, fontsize=8, color=INK, ha="center", va="center", bbox=white, zorder=3.5)
+
+
+def again(axes: Axes, box: Text, label: str, *, conditional: bool) -> None:
+    """An edge from a box to itself, as a loop above it."""
+    x, y = box.get_position()
+    style = {"arrowstyle": "-|>", "color": INK, "linestyle": "--" if conditional else "-"}
+    ends = {"xy": (x - 0.1, y + 0.16), "xytext": (x + 0.1, y + 0.16)}
+    axes.annotate("", **ends, arrowprops={**style, "connectionstyle": "arc3,rad=1.6"})
+    axes.text(x, y + 0.6, label, fontsize=8, color=INK, ha="center", va="center", zorder=3.5)
 
 
 def halfway(axes: Axes, place: tuple[float, float], to_place: tuple[float, float], bend: float) -> tuple[float, float]:

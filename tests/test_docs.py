@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 
 from langgraph_guard.checkpoint.cloudflare import CloudflareKVSaver
 from langgraph_guard.checkpoint.cloudflare.clock import SystemClock
+from langgraph_guard.observability.setting_up import current
+from tests.observability.agent import Agent
 from tests.servers.kv_front import KVFront
+from tests.servers.otlp import Receiver
 from tests.servers.redis import RedisServer
 
 ROOT = Path(__file__).parents[1]
@@ -146,9 +150,22 @@ def on_workers_kv(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
         yield Setting({"graph": graph})
 
 
+@contextmanager
+def on_a_receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    """An agent, a question, a backend for its traces, and no keys of anybody's."""
+    monkeypatch.delenv("LANGFUSE_PUBLIC_KEY", raising=False)
+    given = {"app": Agent(InMemorySaver()).app, "question": {"messages": [("user", "find kites")]}}
+    with Receiver() as receiver:
+        yield Setting(given, {"http://localhost:4318": receiver.url})
+        listening = current()
+        assert listening is not None
+        listening.close(timeout=10.0)
+
+
 SETTINGS: dict[str, Callable[[pytest.MonkeyPatch], AbstractContextManager[Setting]]] = {
     "cloudflare_kv.md": on_workers_kv,
     "migration.md": on_redis,
+    "observability.md": on_a_receiver,
     "redis.md": on_redis,
 }
 """Of pages that need more than nothing."""

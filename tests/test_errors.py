@@ -74,6 +74,13 @@ RUNTIME: dict[str, tuple[GuardRuntimeError, str]] = {
             " pass prices={model: Price(input=…, output=…)} or drop the usd limits"
         ),
     ),
+    "price unknown of a model without a name": (
+        PriceUnknown("", "fake"),
+        (
+            "a usd limit is set, and a model of provider 'fake' does not say its name, so that it has no price:"
+            " set its model or model_name, or drop the usd limits"
+        ),
+    ),
     "identity missing": (
         IdentityMissing("user", "configurable"),
         "a limit is set per user, and this run names no user (looked in configurable)",

@@ -20,6 +20,7 @@ __all__ = ["redis_server"]
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RECIPES = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
 
 OFFLINE = """
 import socket
@@ -145,8 +146,8 @@ def test_the_quickstart_prints_what_is_stored_in_it(machine: Machine) -> None:
 
 
 def answers() -> Iterator[str]:
-    """The code in the right column of "I want to …"."""
-    table = README.partition("## I want to")[2].partition("\n## ")[0]
+    """The code in the right column of "I want to …", and of the page that goes on with it."""
+    table = README.partition("## I want to")[2].partition("\n## ")[0] + RECIPES
     for row in re.findall(r"^\| (.*) \|$", table, re.MULTILINE):
         yield from (code for code in re.findall(r"`([^`]+)`", row.partition(" | ")[2]) if "(" in code or "[" in code)
 
@@ -156,6 +157,7 @@ from typing import Annotated
 from langgraph_guard import ApprovalRule, HumanApprovalNode, idempotency_key
 from langgraph_guard import CircuitBreaker, LoopCheckNode, Price, TokenCounter, ToolGuard, ToolPrice, ToolResult
 from langgraph_guard import RedisBackend, SqliteBackend, SummarizationNode, allow_local, contract, count_tokens, fuse
+from langgraph_guard import observability
 from langgraph_guard.state import sum_by_key
 
 backend, cheap, node = MemoryBackend(), llm, call_model
@@ -195,3 +197,12 @@ def test_each_link_leads_somewhere() -> None:
 def test_the_other_projects_name_is_never_an_instruction() -> None:
     """`langgraph-guard` on the package index is somebody else's."""
     assert not re.search(r"pip install (?!-e)\S*langgraph.guard(?!.pack)", README)
+
+
+def test_each_page_notebook_and_example_is_listed() -> None:
+    """What the README does not name, nobody finds."""
+    listed = README.partition("## Documentation")[2]
+    there = [*ROOT.glob("docs/*.md"), *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("examples/*/README.md")]
+    names = [(path.parent if path.name == "README.md" else path).relative_to(ROOT).as_posix() for path in there]
+    assert len(names) > 20
+    assert [name for name in names if f"]({name}" not in listed] == []

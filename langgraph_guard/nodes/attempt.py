@@ -17,6 +17,7 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from langgraph_guard.errors import InvalidAmount
+from langgraph_guard.events import RESERVATIONS, listening
 from langgraph_guard.flow import arun, run, to_the_end
 from langgraph_guard.nodes.held import Held, metering
 from langgraph_guard.nodes.metering import LedgerFlow
@@ -47,6 +48,7 @@ class Attempt:
         self.retries = retries
         self.meter = model.meter
         self.config = ensure_config(config)
+        self._given = config
         self.kwargs = kwargs
         self.held = Held(uuid.uuid4().hex, model.ref(kwargs))
         self.finished = False
@@ -131,6 +133,14 @@ class Attempt:
         """A time-out because the turn's seconds ran out is the limit's doing, and says so."""
         if error is not None and "Timeout" in type(error).__name__:
             self.meter.check_time(self.config, self.model.landing, error)
+
+    @property
+    def told(self) -> RunnableConfig | None:
+        """The config of the call; if anybody listens, with the reservation's id, after those of meters around it."""
+        if not listening():
+            return self._given
+        metadata = self.config.get("metadata") or {}
+        return {**self.config, "metadata": {**metadata, RESERVATIONS: [*metadata.get(RESERVATIONS, ()), self.held.id]}}
 
     # What the call costs
 

@@ -126,7 +126,7 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
         while True:
             try:
                 with Attempt(self, input, config, kwargs, retries) as call, call.holding():
-                    return call.answer(self.bound.invoke(input, config, **call.kwargs))
+                    return call.answer(self.bound.invoke(input, call.told, **call.kwargs))
             except Exception as error:
                 if not run(retries.after(error), self.meter.backend.ledger.execute):
                     raise
@@ -141,7 +141,7 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
             try:
                 async with Attempt(self, input, config, kwargs, retries) as call:
                     with call.holding():
-                        return call.answer(await call.in_time(self.bound.ainvoke(input, config, **call.kwargs)))
+                        return call.answer(await call.in_time(self.bound.ainvoke(input, call.told, **call.kwargs)))
             except Exception as error:
                 if not await arun(retries.after(error), self.meter.backend.ledger.aexecute):
                     raise
@@ -157,7 +157,7 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
             try:
                 with (
                     Attempt(self, input, config, kwargs, retries) as call,
-                    closing(_generator(self.bound.stream(input, config, **call.kwargs))) as chunks,
+                    closing(_generator(self.bound.stream(input, call.told, **call.kwargs))) as chunks,
                 ):
                     while (chunk := call.next(chunks)) is not None:
                         yield call.chunk(chunk)
@@ -178,7 +178,7 @@ class MeteredModel(Runnable[LanguageModelInput, AIMessage]):
             try:
                 async with (
                     Attempt(self, input, config, kwargs, retries) as call,
-                    aclosing(_agenerator(self.bound.astream(input, config, **call.kwargs))) as chunks,
+                    aclosing(_agenerator(self.bound.astream(input, call.told, **call.kwargs))) as chunks,
                 ):
                     while (chunk := await call.anext(chunks)) is not None:
                         yield call.chunk(chunk)

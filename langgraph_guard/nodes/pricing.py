@@ -43,7 +43,7 @@ class Pricing:
         """Prices of `model`. Raises `PriceUnknown` when there are none and a usd limit needs them."""
         rates = self._book.rates(model.name, model.provider, tier=model.tier, at=at)
         if rates is None and self._required:
-            raise PriceUnknown(model.name or "(unnamed)", model.provider)
+            raise PriceUnknown(model.name or "", model.provider)
         return rates
 
     def worst(self, rates: Rates | None) -> Cost | None:

@@ -16,14 +16,18 @@ from langgraph_guard.observability.flushing import Flusher, flush_all
 from langgraph_guard.observability.handle import Observability
 from langgraph_guard.observability.redaction import Redactor, default_redact
 from langgraph_guard.observability.relay import shared
-from langgraph_guard.observability.settings import Settings, records
+from langgraph_guard.observability.settings import Settings, provides, records
 
 if TYPE_CHECKING:
     from langfuse import Langfuse
     from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import TracerProvider
 
     from langgraph_guard.observability.langfuse.payload import Payload
+    from langgraph_guard.observability.otel.exporter import GenAiExporter
+    from langgraph_guard.observability.otel.mirror import Mirror
     from langgraph_guard.observability.steps import StepRecorder
 
 EXIT: Final = 2.0
@@ -41,7 +45,7 @@ _current: tuple[Settings, Observability] | None = None
 def setup(
     *,
     langfuse: Literal["auto"] | bool | Langfuse = "auto",
-    otlp: str | SpanExporter | None = None,
+    otlp: str | SpanExporter | TracerProvider | None = None,
     steps: str | Path | Callable[[Any], object] | list[Any] | StepRecorder | None = None,
     metrics: bool | MeterProvider = True,
     payload: Payload = "slim",
@@ -50,8 +54,9 @@ def setup(
     """Listen to the guards, and give runs the handlers that show them. Raises `ConfigError` for a wrong setting.
 
     The same settings again change nothing; other settings take the place of the first. `langfuse="auto"`: on where
-    its keys are set; `True` without keys warns and stays off. `payload`: how much of a state is shown at Langfuse and
-    over OTLP. `redact`: text in, text out, for every sink; `None` shows everything.
+    its keys are set; `True` without keys warns and stays off. `otlp`: an address, an exporter, or the program's own
+    tracer provider, whose processors then see the runs among its other spans. `payload`: how much of a state is shown
+    at Langfuse and over OTLP. `redact`: text in, text out, for every sink; `None` shows everything.
     """
     global _current
     settings = Settings(langfuse, otlp, steps, metrics, payload, redact)
@@ -100,20 +105,23 @@ def _connect(seen: Observability, settings: Settings) -> None:
     client = _client(settings)
     if client is None and settings.otlp is None:
         return
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
     from langgraph_guard.observability.langfuse import private
     from langgraph_guard.observability.langfuse.client import local
     from langgraph_guard.observability.langfuse.handler import GuardLangfuseHandler
     from langgraph_guard.observability.langfuse.payload import Payloads
+    from langgraph_guard.observability.otel.mirror import Discards
 
-    exporter = _exporter(settings.otlp) if settings.otlp is not None else None
     server = client is not None
+    exporter, mirror = _outlets(settings.otlp)
     if client is None:
-        assert exporter is not None
-        client = local(exporter, full=settings.payload == "full")
+        client = local(exporter or Discards(), full=settings.payload == "full")
     elif exporter is not None:
-        _export_as_well(client, exporter)
-    if exporter is not None:
-        seen.stops.append(exporter.close)
+        _add_processor(client, BatchSpanProcessor(exporter))
+    if mirror is not None:
+        _add_processor(client, mirror)
+    seen.stops.extend(outlet.close for outlet in (exporter, mirror) if outlet is not None)
     handler = GuardLangfuseHandler(client, Payloads(settings.payload, seen.redactor), scores=server)
     seen.handlers.append(handler)
     flusher = Flusher(client.flush)
@@ -155,27 +163,37 @@ def _client(settings: Settings) -> Langfuse | None:
     return client
 
 
-def _exporter(otlp: str | SpanExporter) -> Any:
+def _outlets(otlp: Any) -> tuple[GenAiExporter | None, Mirror | None]:
+    """Where spans go beside Langfuse's server: out by themselves, or into the program's own."""
+    if otlp is None:
+        return None, None
+    if provides(otlp):
+        from langgraph_guard.observability.otel.mirror import Mirror
+
+        return None, Mirror(otlp)
     from langgraph_guard.observability.otel.exporter import GenAiExporter
 
-    if not isinstance(otlp, str):
-        return GenAiExporter(otlp)
+    return GenAiExporter(_at(otlp) if isinstance(otlp, str) else otlp), None
+
+
+def _at(address: str) -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    parts = urlsplit(otlp)
+    parts = urlsplit(address)
     path = parts.path if parts.path.strip("/") else "/v1/traces"
-    return GenAiExporter(OTLPSpanExporter(endpoint=parts._replace(path=path).geturl(), timeout=EXIT))
+    return OTLPSpanExporter(endpoint=parts._replace(path=path).geturl(), timeout=EXIT)
 
 
-def _export_as_well(client: Langfuse, exporter: SpanExporter) -> None:
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
+def _add_processor(client: Langfuse, processor: SpanProcessor) -> None:
     from langgraph_guard.observability.langfuse import private
+    from langgraph_guard.observability.otel.mirror import Mirror
 
     provider = private.provider(client)
     if provider is None:
         raise ConfigError("otlp", "the Langfuse client that was given has no tracer provider to export from")
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    if isinstance(processor, Mirror) and processor.provider is provider:
+        raise ConfigError("otlp", "is the Langfuse client's own provider: its processors see the spans already")
+    provider.add_span_processor(processor)
 
 
 def _add_steps(seen: Observability, settings: Settings) -> None:

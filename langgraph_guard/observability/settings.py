@@ -48,8 +48,13 @@ class Settings:
             parts = urlsplit(self.otlp)
             if parts.scheme not in ("http", "https") or not parts.netloc:
                 raise ConfigError("otlp", "must be an http or https address such as http://localhost:4318")
-        elif self.otlp is not None and not hasattr(self.otlp, "export"):
-            raise ConfigError("otlp", "must be an address or a SpanExporter")
+        elif self.otlp is not None and not (hasattr(self.otlp, "export") or provides(self.otlp)):
+            raise ConfigError("otlp", "must be an address, a SpanExporter or a TracerProvider")
+
+
+def provides(otlp: object) -> bool:
+    """Whether `otlp` is a tracer provider."""
+    return hasattr(otlp, "get_tracer")
 
 
 def records(steps: object) -> bool:

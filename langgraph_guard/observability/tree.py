@@ -171,7 +171,7 @@ def details(step: Step) -> list[str]:
     if step.cost_micro_usd is not None:
         parts.append(money(step.cost_micro_usd))
     if step.kind == "guard":
-        parts += [step.status, *said_of(step)]
+        parts += dict.fromkeys([step.status, *said_of(step)])  # "warn" once, where that is what it said
     elif step.status == "error":
         parts.append(": ".join(plain(each) for each in (step.error_type, step.error) if each) or "error")
     elif step.kind in ("interrupt", "feedback"):

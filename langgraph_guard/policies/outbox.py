@@ -41,7 +41,8 @@ class EffectKey(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """What is known of one. `result` is text; `ends_at`: the end of the lease, in seconds since 1970."""
+    """What is known of one. `result` is text; `ends_at`: the end of the lease, in seconds since 1970, or when its owner
+    said before that it is in doubt."""
 
     state: State
     owner: str
@@ -50,6 +51,18 @@ class Execution(NamedTuple):
     ends_at: float
     result: str = ""
     approval: str = ""
+
+
+class Doubt(NamedTuple):
+    """An execution that is in doubt, and which it is."""
+
+    key: EffectKey
+    execution: Execution
+
+    @property
+    def place(self) -> str:
+        """Where it stands among a tenant's, as text that is in their order: by the instant since when it is."""
+        return place(self.key, self.execution)
 
 
 # Commands
@@ -99,7 +112,8 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """Somebody looked: an execution in doubt happened, with this `result`, or (`None`) it did not."""
+    """Somebody looked: an execution in doubt happened, with this `result`, or (`None`) it did not. `reason`: how they
+    know; it stands in the record of it."""
 
     key: EffectKey
     by: str
@@ -114,7 +128,17 @@ class LookUp:
     key: EffectKey
 
 
-OutboxCommand: TypeAlias = Claim | Done | Failed | Extend | Resolve | LookUp
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """A tenant's executions that are in doubt, found so or not, those first that are so for longest. In pages: `after`
+    is the `place` of the last one of the page before, whatever has become of that."""
+
+    tenant: str
+    after: str = ""
+    count: int = 100
+
+
+OutboxCommand: TypeAlias = Claim | Done | Failed | Extend | Resolve | LookUp | Doubts
 
 # Replies
 
@@ -133,8 +157,9 @@ class Unapproved:
     approval: Approval | None
 
 
-OutboxReply: TypeAlias = Claimed | Execution | Unapproved | bool | None
-"""To `Claim` one of the first three: an `Execution` is what stands in the way. To `Resolve`, `LookUp` what is known."""
+OutboxReply: TypeAlias = Claimed | Execution | Unapproved | bool | tuple[Doubt, ...] | None
+"""To `Claim` one of the first three: an `Execution` is what stands in the way. To `Resolve`, `LookUp` what is known, to
+`Doubts` the page."""
 
 # Rules
 
@@ -193,7 +218,7 @@ def resolve(rows: Rows, command: Resolve, now: float) -> tuple[Execution | None,
     after = known._replace(state=state, at=now, result=command.result or "")
     return after, {
         effect_key(command.key): after,
-        **_chained(rows, command.key, after, now, f"resolved_{state}", command.by),
+        **_chained(rows, command.key, after, now, f"resolved_{state}", (command.by, command.reason)),
     }
 
 
@@ -209,6 +234,18 @@ RULES: Final[Mapping[type, Callable[[Rows, Any, float], tuple[Any, Writes]]]] = 
     Resolve: resolve,
     LookUp: look_up,
 }
+"""What reads single rows. `Doubts` reads what a store has in an order of its own."""
+
+
+def place(key: EffectKey, execution: Execution) -> str:
+    """The place of an execution that has not ended among a tenant's."""
+    return f"{execution.ends_at:026.9f} {key.idempotency_key}"
+
+
+def doubt(key: EffectKey, known: Execution | None, now: float) -> Doubt | None:
+    """The execution, if it is in doubt by now."""
+    known = _as_of(known, now)
+    return Doubt(key, known) if known is not None and known.state == "in_doubt" else None
 
 
 def _as_of(known: Execution | None, now: float) -> Execution | None:
@@ -228,7 +265,8 @@ def _ended(rows: Rows, key: EffectKey, fence: int, now: float, state: State, res
         return True, _kept(rows, key, known, now)
     if known.state == "done" or (known.state == "failed" and state != "done"):
         return known.state == state and known.result == result, {}
-    after = known._replace(state=state, at=now, result=result)
+    ends_at = min(known.ends_at, now) if state == "in_doubt" else known.ends_at
+    after = known._replace(state=state, at=now, result=result, ends_at=ends_at)
     return True, {effect_key(key): after, **_chained(rows, key, after, now, state)}
 
 
@@ -239,7 +277,11 @@ def _kept(rows: Rows, key: EffectKey, known: Execution, now: float) -> Writes:
     return {effect_key(key): known, **_chained(rows, key, known, now, "in_doubt")}
 
 
-def _chained(rows: Rows, key: EffectKey, after: Execution, now: float, kind: str, by: str = "") -> Writes:
+def _chained(
+    rows: Rows, key: EffectKey, after: Execution, now: float, kind: str, resolved: tuple[str, str] | None = None
+) -> Writes:
+    """`resolved`: by whom, and how they know."""
     head: Head = rows(head_key(key.tenant)) or Head()
-    deed = linked(head, int(now * 1_000), kind, key.idempotency_key, by or after.owner, key.digest, after.approval)
+    by, detail = resolved or (after.owner, after.approval)
+    deed = linked(head, int(now * 1_000), kind, key.idempotency_key, by, key.digest, detail)
     return {deed_key(key.tenant, deed.number): deed, head_key(key.tenant): head_of(deed)}

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.policies.approval.checks import (
     LARGEST,
+    LARGEST_PAGE,
     LONGEST_CONTENT,
-    LONGEST_TEXT,
     check_bool,
     check_int,
     check_seconds,
     check_text,
 )
-from langgraph_guard.policies.outbox import Claim, Done, EffectKey, Extend, Failed, LookUp, OutboxCommand, Resolve
+from langgraph_guard.policies.outbox import (
+    Claim,
+    Done,
+    Doubts,
+    EffectKey,
+    Extend,
+    Failed,
+    LookUp,
+    OutboxCommand,
+    Resolve,
+)
+
+LONGEST_REASON: Final = 1_000
+"""Characters of how somebody knows. It stands in the record, which is kept for long."""
+
+_PLACE: Final = re.compile(r"([0-9]{16}\.[0-9]{9} [0-9a-f]{32})?")
 
 
 def check(command: OutboxCommand) -> None:
@@ -23,7 +39,8 @@ def check(command: OutboxCommand) -> None:
     find = _CHECKS.get(type(command))
     if find is None:
         raise ConfigError("command", f"must be one of an outbox, is a {type(command).__name__}")
-    _key(command.key)
+    if not isinstance(command, Doubts):
+        _key(command.key)
     find(command)
 
 
@@ -65,11 +82,19 @@ def _resolve(command: Resolve) -> None:
     check_text("by", command.by, least=1)
     if command.result is not None:
         check_text("result", command.result, most=LONGEST_CONTENT)
-    check_text("reason", command.reason, most=LONGEST_TEXT)
+    check_text("reason", command.reason, most=LONGEST_REASON)
 
 
 def _look_up(command: LookUp) -> None:
     """Its key is all it has."""
+
+
+def _doubts(command: Doubts) -> None:
+    check_text("tenant", command.tenant)
+    check_text("after", command.after)
+    if _PLACE.fullmatch(command.after) is None:
+        raise ConfigError("after", "must be the place of a doubt, or empty")
+    check_int("count", command.count, 1, LARGEST_PAGE)
 
 
 _CHECKS: Final[Mapping[type, Callable[[Any], None]]] = {
@@ -79,4 +104,5 @@ _CHECKS: Final[Mapping[type, Callable[[Any], None]]] = {
     Extend: _extend,
     Resolve: _resolve,
     LookUp: _look_up,
+    Doubts: _doubts,
 }

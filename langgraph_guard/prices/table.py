@@ -36,7 +36,8 @@ def _digest(table: Mapping[str, Rates]) -> str:
 def _model(name: object) -> str:
     if isinstance(name, str) and name:
         return name
-    raise ConfigError("prices", f"a model's name is a non-empty str, got {type(name).__name__}")
+    got = "an empty one" if name == "" else f"a {type(name).__name__}"
+    raise ConfigError("prices", f"a model's name is a non-empty str, got {got}")
 
 
 def _price(name: str, price: object) -> Price:

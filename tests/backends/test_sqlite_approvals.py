@@ -136,6 +136,7 @@ STORED: Final[dict[str, list[tuple[Any, ...]]]] = {
             "t1",
             "c1",
             "e861d935f75f03ce663bd0f8e6c72f0c844579cd222ffed448e7b95cfb403c2b",
+            "0000001767225661.000000000 9bf1ceb8ee9320a3fd4d77e1aada4433",
             None,
             r'["started","w1",1,1767225601.0,1767225661.0,"","a1"]',
         ),

@@ -542,13 +542,14 @@ def in_doubt(agent: Agent, backend: SqliteBackend) -> Any:
 
 
 def test_an_execution_in_doubt_is_found(agent: Agent, backend: SqliteBackend, command: Command) -> None:
-    """With the key that the service was given, by which one can look there."""
+    """With the key that the service was given, by which one can look there, and what was to be done."""
     waits = in_doubt(agent, backend)
     key = EffectKey(TENANT, waits.thread, waits.call_id, waits.digest)
     code, shown, _ = command("doubts")
     assert code == 0
     assert waits.id in shown
     assert key.idempotency_key in shown
+    assert 'send(text="hello")' in shown.replace("\n", "")
 
 
 def test_what_happened_is_told_to_the_run(agent: Agent, backend: SqliteBackend, command: Command) -> None:
@@ -578,17 +579,27 @@ def test_who_resolves_second_is_told(agent: Agent, backend: SqliteBackend, comma
     assert (code, shown) == (1, "it is not in doubt: done\n")
 
 
-def test_an_execution_without_a_request_is_named_by_its_call(
+def test_an_execution_without_a_request_is_resolved_by_its_key(
     agent: Agent, backend: SqliteBackend, command: Command
 ) -> None:
-    """A call with side effects that no rule concerns is in the outbox, too."""
+    """A call with side effects that no rule concerns is in the outbox, too. How somebody knows stands in the log."""
     key = EffectKey(TENANT, "t", "call 1", "d" * 64)
     (claimed,) = backend.outbox.execute([Claim(key, "a worker")])
     assert isinstance(claimed, Claimed)
     backend.outbox.execute([Failed(key, claimed.fence, happened=True)])
-    assert "1 more began" in command("doubts")[1]
-    named = ("--thread", "t", "--call", "call 1", "--digest", "d" * 64)
-    assert command("resolve", *named, "--by", "eve", "--not-happened")[0] == 0
+    (found,) = json.loads(command("doubts", "--json")[1])["in_doubt"]
+    assert (found["call_id"], found["owner"], found["approval"]) == ("call 1", "a worker", None)
+    said = ("resolve", found["idempotency_key"], "--by", "eve", "--not-happened", "--reason", "no mail left")
+    assert command(*said)[0] == 0
+    assert json.loads(command("log", "--json")[1])[-1]["detail"] == "no mail left"
+
+
+def test_a_key_that_nobody_knows_resolves_nothing(agent: Agent, backend: SqliteBackend, command: Command) -> None:
+    """A key that was copied wrong must not settle another execution."""
+    key = EffectKey(TENANT, "t", "call 1", "d" * 64)
+    backend.outbox.execute([Claim(key, "a worker"), Failed(key, 1, happened=True)])
+    ended = [command("resolve", wrong, "--by", "eve", "--not-happened")[0] for wrong in ("f" * 32, "")]
+    assert (ended, len(json.loads(command("doubts", "--json")[1])["in_doubt"])) == ([1, 1], 1)
 
 
 # Servers
@@ -645,8 +656,6 @@ def test_a_desk_that_does_not_answer_ends_with_three(capsys: pytest.CaptureFixtu
         ["verify", "--head", "1"],
         ["resolve", "x"],
         ["resolve", "--happened"],
-        ["resolve", "--thread", "t", "--not-happened"],
-        ["resolve", "x", "--thread", "t", "--not-happened"],
     ],
     ids=" ".join,
 )

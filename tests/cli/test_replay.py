@@ -13,11 +13,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import interrupt
 
 from langgraph_guard.checkpoint.redis import RedisSaver
 from langgraph_guard.cli.replay import loading, main
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.policies.ledger import Account, Read
+from langgraph_guard.testing import ScriptedChatModel, calls
 from tests.cli import replayed
 from tests.cli.replayed import Shop
 from tests.servers.redis import RedisServer, redis_server
@@ -211,6 +213,23 @@ def spent(shop: Shop, thread: str) -> int:
     account = Account("", "session", thread, "usd", None)
     ((balance,),) = shop.backend.ledger.execute([Read((account,))])  # type: ignore[misc]
     return balance.spent  # type: ignore[union-attr]
+
+
+def test_the_same_question_is_no_departure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A thread that waits for somebody: the ids of the calls that they are asked about are new in each run."""
+    model = ScriptedChatModel([calls("refund", {"order": "4711"})], cycle=True)
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_node("ask", lambda state: interrupt({"calls": state["messages"][-1].tool_calls}))
+    graph.add_edge(START, "model")
+    graph.add_edge("model", "ask")
+    app: Any = graph.compile(checkpointer=InMemorySaver())
+    monkeypatch.setattr(replayed, "graph", app)
+    app.invoke({"messages": [("user", "I want my money back.")]}, {"configurable": {"thread_id": "t-1"}})
+    assert played("--step", "1") == 0
+    shown = capsys.readouterr().out
+    assert "it waits for somebody's answer" in shown
+    assert "departs" not in shown
 
 
 def test_tools_without_a_guard_cannot_be_held_back(

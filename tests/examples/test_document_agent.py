@@ -43,9 +43,3 @@ def test_the_document_is_opened_once(output: str) -> None:
 def test_what_was_asked_first_is_still_there(output: str) -> None:
     """The goal of a conversation is what a summary loses first."""
     assert "first: What is the code of chapter 1 of the handbook?" in output
-
-
-def test_the_readme_has_the_shape_of_every_example() -> None:
-    """Who has read one knows where to look in the next."""
-    titles = re.findall(r"^## (.+)$", AGENT.with_name("README.md").read_text(), re.MULTILINE)
-    assert titles == ["What it shows", "Run it", "What to look at", "Make it yours"]

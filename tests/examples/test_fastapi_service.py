@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -168,9 +167,3 @@ def test_without_redis_it_says_so_and_spends_nothing(workers: list[Service], tmp
         server.kill()
         assert workers[0].client.get("/health/ready").status_code == 503
         assert workers[0].ask("t-away").status_code == 503
-
-
-def test_the_readme_has_the_shape_of_every_example() -> None:
-    """Who has read one knows where to look in the next."""
-    titles = re.findall(r"^## (.+)$", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert titles == ["What it shows", "Run it", "What to look at", "Make it yours"]

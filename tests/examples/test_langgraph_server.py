@@ -89,9 +89,3 @@ def test_the_environment_has_no_settings_that_are_not_known() -> None:
     assert names
     for name in names:
         assert name in (server.__doc__ or "") or name.removeprefix(server.PREFIX) in (server.__doc__ or ""), name
-
-
-def test_the_readme_has_the_shape_of_every_example() -> None:
-    """Who has read one knows where to look in the next."""
-    titles = re.findall(r"^## (.+)$", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert titles == ["What it shows", "Run it", "What to look at", "Make it yours"]

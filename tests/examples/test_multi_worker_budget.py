@@ -78,9 +78,3 @@ def test_it_uses_public_names_alone() -> None:
         "langgraph_guard.testing",
         "langgraph_guard.backends.redis",
     ]
-
-
-def test_the_readme_has_the_shape_of_every_example() -> None:
-    """Who has read one knows where to look in the next."""
-    titles = re.findall(r"^## (.+)$", WORKERS.with_name("README.md").read_text(), re.MULTILINE)
-    assert titles == ["What it shows", "Run it", "What to look at", "Make it yours"]

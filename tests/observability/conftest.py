@@ -38,22 +38,25 @@ def langfuse(no_langfuse: None, monkeypatch: pytest.MonkeyPatch, receiver: Recei
     """A machine whose keys lead to the receiver."""
     key = point_at(receiver.url, monkeypatch)
     yield receiver
+    receiver.fault = "up"
     receiver.released.set()
-    _end()
+    # What a test left unsent would come to whoever gets the port next.
+    _end(60.0 if os.environ["LANGFUSE_BASE_URL"] == receiver.url else 0.0)
     private.forget(key)
 
 
-def point_at(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def point_at(url: str, monkeypatch: pytest.MonkeyPatch, *, timeout: int = 60) -> str:
     """Set the keys of a project of this test's own; its public key."""
     key = f"pk-test-{os.getpid()}-{next(_count)}"
-    for name, value in environment(url, key).items():
+    for name, value in environment(url, key, timeout=timeout).items():
         monkeypatch.setenv(name, value)
     return key
 
 
-def environment(url: str, key: str = "pk-test") -> dict[str, str]:
+def environment(url: str, key: str = "pk-test", *, timeout: int = 60) -> dict[str, str]:
+    """`timeout`: seconds for a request: a busy machine may need many, and what is late is lost."""
     names = ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY", "LANGFUSE_BASE_URL", "LANGFUSE_TIMEOUT")
-    return dict(zip(names, (key, "sk-test", url, "1"), strict=True))
+    return dict(zip(names, (key, "sk-test", url, str(timeout)), strict=True))
 
 
 @pytest.fixture
@@ -66,6 +69,6 @@ def seen(langfuse: Receiver) -> Callable[..., Observability]:
     return listen
 
 
-def _end() -> None:
+def _end(timeout: float = 0.0) -> None:
     if (listening := current()) is not None:
-        listening.close(timeout=0.0)
+        listening.close(timeout)

@@ -20,19 +20,19 @@ from tests.observability.conftest import environment, point_at
 from tests.servers.otlp import Fault, Receiver
 
 ASKED = {"messages": [("user", "find kites")]}
-FAULTS: tuple[Fault, ...] = ("refused", "reset", "hang", "500", "slow")
+FAULTS: tuple[Fault, ...] = ("refused", "reset", "hang", "500", "slow", "401")
 UNKNOWN_HOST = "http://langfuse.invalid"
 
 
 @pytest.fixture(params=[*FAULTS, "dns"])
 def down(request: pytest.FixtureRequest, langfuse: Receiver, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Langfuse is not there, in one of six ways; a receiver that can be let go of."""
+    """Langfuse is not there, in one of six ways, or knows no such keys; a receiver that can be let go of."""
     if request.param == "dns":
-        point_at(UNKNOWN_HOST, monkeypatch)
+        point_at(UNKNOWN_HOST, monkeypatch, timeout=1)
         yield langfuse
         return
     with Receiver(request.param) as receiver:
-        point_at(receiver.url, monkeypatch)
+        point_at(receiver.url, monkeypatch, timeout=1)
         yield receiver
 
 
@@ -133,7 +133,7 @@ def test_a_program_ends_while_the_server_hangs() -> None:
         root = str(Path(__file__).parents[2])
         variables = {**os.environ, **environment(receiver.url), "PYTHONPATH": root}
         ended = subprocess.run(
-            [sys.executable, "-c", END], env=variables, capture_output=True, text=True, timeout=50, check=False
+            [sys.executable, "-c", END], env=variables, capture_output=True, text=True, timeout=200, check=False
         )
         assert receiver.asked.is_set()
         assert not receiver.released.is_set()

@@ -82,12 +82,18 @@ def test_by_default_langfuse_is_on_where_its_keys_are(no_langfuse: None, caplog:
     assert "Langfuse" not in caplog.text
 
 
-def test_wrong_keys_do_not_reach_a_run(seen: Callable[..., Observability], langfuse: Receiver) -> None:
-    """A server that refuses is one that is down."""
-    langfuse.fault = "500"
-    seen()
+def test_wrong_keys_do_not_reach_a_run(
+    seen: Callable[..., Observability], langfuse: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that knows no such keys is told about in the log, without the keys, and gives up what it refused."""
+    langfuse.fault = "401"
+    handle = seen()
     agent = Agent(InMemorySaver())
     assert agent.app.invoke(ASKED, run_config(agent.app, thread_id="t"))["messages"][-1].text == "Three kites."
+    assert handle.flush(60)
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [said for said in told if "401" in said]
+    assert not [said for said in told if "sk-test" in said]
 
 
 def test_a_client_without_keys_is_off(no_langfuse: None) -> None:

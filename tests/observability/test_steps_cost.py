@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import SecretStr
 
-from langgraph_guard import Limit
+from langgraph_guard import Budget, BudgetCheckNode, Limit, MemoryBackend, events
 from langgraph_guard.observability.steps import Step, StepRecorder
 from langgraph_guard.testing import ScriptedChatModel, calls, says
 from tests.nodes.agents import Agent, asks, react
+from tests.servers.openai import OpenAIServer
+from tests.servers.script import Reply
 
 PLENTY = [Limit("usd", 5, per="session"), Limit("model_calls", 25, per="turn")]
 
@@ -103,6 +111,91 @@ def test_charges_find_their_calls_in_whichever_order_they_come(steps: list[Step]
     }
 
 
+def test_a_charge_finds_its_call_by_the_reservation(steps: list[Step], watching: StepRecorder) -> None:
+    """Two models side by side, one answer as long as the other, and one of them ten times as dear."""
+    node, first, second = open_node(watching, names=("r-1", "r-2"))
+    for name in ("r-1", "r-2"):
+        say(watching, node, "budget.reserved", reservation=name, usd=900, tokens=900, model="gpt-4o")
+    end(watching, first, 10)
+    end(watching, second, 10)
+    say(watching, node, "budget.settled", reservation="r-2", usd=222, tokens=10, model="gpt-4o")
+    say(watching, node, "budget.settled", reservation="r-1", usd=111, tokens=10, model="gpt-4o")
+    assert {step.id: step.cost_micro_usd for step in steps if step.kind == "llm"} == {
+        str(first): 111,
+        str(second): 222,
+    }
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream"])
+def test_two_budgets_on_a_call_are_one_cost(how: str, steps: list[Step], watching: StepRecorder) -> None:
+    """A team's budget around a user's: each ledger counts the money, and the log counts it once."""
+    ours, theirs = (
+        BudgetCheckNode(Budget([Limit("usd", 5, per="session")]), MemoryBackend(), name=name)
+        for name in ("ours", "theirs")
+    )
+    model = ours.model(theirs.model(ScriptedChatModel([says("Hi.", usage=(1_000, 50))], model_name="gpt-4o")))
+    node = talking(model, how)
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", node)
+    graph.add_edge(START, "model")
+    app: Any = graph.compile()
+    config: Any = {"configurable": {"thread_id": "t"}, "callbacks": [watching]}
+    if how.startswith("a"):
+        asyncio.run(app.ainvoke(asks(), config))
+    else:
+        app.invoke(asks(), config)
+    assert [(step.kind, step.cost_micro_usd) for step in steps if step.cost_micro_usd] == [("llm", 3_000)]
+
+
+def talking(model: Any, how: str) -> Any:
+    """A node that calls `model` in one of four ways."""
+    if how == "invoke":
+        return lambda state: {"messages": [model.invoke(state["messages"])]}
+    if how == "stream":
+        return lambda state: {"messages": [add_ai_message_chunks(*model.stream(state["messages"]))]}
+
+    async def anode(state: MessagesState) -> dict[str, Any]:
+        if how == "ainvoke":
+            return {"messages": [await model.ainvoke(state["messages"])]}
+        parts = [part async for part in model.astream(state["messages"])]
+        return {"messages": [add_ai_message_chunks(*parts)]}
+
+    return anode
+
+
+def test_a_provider_is_not_sent_the_reservation(steps: list[Step], watching: StepRecorder) -> None:
+    """What listeners are told with a call stays with them."""
+    with OpenAIServer(Reply("Hi.")) as server:
+        budget = BudgetCheckNode(Budget([Limit("usd", 5, per="session")]), MemoryBackend())
+        llm = ChatOpenAI(model="gpt-4o-mini", base_url=server.url, api_key=SecretStr("sk-none"), max_retries=0)
+        told: list[Any] = []
+        hears = Hears(told)
+        budget.model(llm).invoke("hello", {"callbacks": [watching, hears], "configurable": {"thread_id": "t"}})
+        (sent,) = server.bodies
+    assert len(told[0]["guard_reservations"]) == 1
+    assert "guard_" not in json.dumps(sent)
+
+
+def test_metadata_is_the_programs_own_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No listener, no id: a call is the call that the program made."""
+    monkeypatch.setattr(events, "_listeners", ())
+    told: list[Any] = []
+    budget = BudgetCheckNode(Budget([Limit("usd", 5, per="session")]), MemoryBackend())
+    model = budget.model(ScriptedChatModel([says("Hi.", usage=(10, 5))], model_name="gpt-4o"))
+    model.invoke("hello", {"callbacks": [Hears(told)], "configurable": {"thread_id": "t"}})
+    assert not [name for name in told[0] if name.startswith("guard_")]
+
+
+class Hears(BaseCallbackHandler):
+    """Notes the metadata of model calls."""
+
+    def __init__(self, told: list[Any]) -> None:
+        self._told = told
+
+    def on_chat_model_start(self, *said: Any, metadata: Any = None, **more: Any) -> None:
+        self._told.append(metadata)
+
+
 def test_what_a_ledger_does_not_name_is_charged_as_it_was_reserved(steps: list[Step], watching: StepRecorder) -> None:
     """An answer without figures is settled at the whole reservation."""
     node, call, _ = open_node(watching)
@@ -143,13 +236,15 @@ def test_a_tool_that_costs_money_is_in_the_sum(steps: list[Step], watching: Step
 # --- what LangChain and a meter say ---
 
 
-def open_node(watching: StepRecorder) -> tuple[Any, Any, Any]:
-    """A node with two model calls under way."""
+def open_node(watching: StepRecorder, names: tuple[str, str] | None = None) -> tuple[Any, Any, Any]:
+    """A node with two model calls under way; `names`: of their reservations."""
     root, node, *called = (uuid.uuid4() for _ in range(4))
     watching.on_chain_start({}, {}, run_id=root, name="graph")
     watching.on_chain_start({}, {}, run_id=node, parent_run_id=root, name="model", tags=["graph:step:1"])
-    for call in called:
-        metadata = {"ls_model_name": "a-model-without-a-price"}
+    for n, call in enumerate(called):
+        metadata: dict[str, Any] = {"ls_model_name": "a-model-without-a-price"}
+        if names is not None:
+            metadata["guard_reservations"] = [names[n]]
         watching.on_chat_model_start({}, [[]], run_id=call, parent_run_id=node, metadata=metadata)
     return node, called[0], called[1]
 

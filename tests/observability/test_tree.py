@@ -94,7 +94,7 @@ def test_a_new_question_is_a_tree_of_its_own() -> None:
             "budget.verdict",
             "warn",
             {"route": "warn", "unit": "usd", "scope": "session", "limit": 500_000, "spent": 380_000, "window": None},
-            "! guard.budget.verdict [warn, warn, 0.38 USD of 0.50 USD per session]",
+            "! guard.budget.verdict [warn, 0.38 USD of 0.50 USD per session]",
         ),
         (
             "budget.denied",

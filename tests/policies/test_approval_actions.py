@@ -49,8 +49,9 @@ def test_a_digest_is_of_the_tool_too() -> None:
         (object(), "args.a is a object"),
         ({"b": {1: 2}}, "args.a.b has a key that is a int"),
         ([0, b"secret"], "args.a.1 is a bytes"),
+        (10**5_000, "args have a number with more digits"),
     ],
-    ids=["nan", "inf", "bytes", "set", "object", "key", "inside"],
+    ids=["nan", "inf", "bytes", "set", "object", "key", "inside", "digits"],
 )
 def test_what_has_no_one_text_is_refused(value: Any, told: str) -> None:
     """Nobody can say what they agree to; and the error does not quote it."""
@@ -58,6 +59,19 @@ def test_what_has_no_one_text_is_refused(value: Any, told: str) -> None:
         Action("pay", {"a": value})
     assert told in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, [{"b": 10**30}]], ids=["large", "small", "inside"])
+def test_an_edit_is_what_a_checkpoint_can_keep(value: Any) -> None:
+    """The next reviewer is asked about it, and a run whose question cannot be stored would fail for ever."""
+    with pytest.raises(ActionRefused, match="64 bits"):
+        Action.edited("pay", {"a": value})
+
+
+def test_an_edit_may_have_the_largest_number_that_is_kept() -> None:
+    """Both ends of what 64 bits can say."""
+    args = {"a": [2**64 - 1, -(2**63), True]}
+    assert Action.edited("pay", args) == Action("pay", args)
 
 
 def test_a_value_that_holds_itself_is_refused() -> None:

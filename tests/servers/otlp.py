@@ -1,4 +1,4 @@
-"""A receiver of traces and scores on loopback: what arrives on the wire, decoded, and six ways of being down.
+"""A receiver of traces and scores on loopback: what arrives on the wire, six ways of being down, and wrong keys.
 
     with Receiver() as receiver:
         ...
@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-Fault = Literal["up", "refused", "reset", "hang", "500", "slow"]
+Fault = Literal["up", "refused", "reset", "hang", "500", "slow", "401"]
 SLOW = 0.3
 PATIENCE = 60.0
 
@@ -151,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reset()
             case "500":
                 self._answer(500, {"message": "down"})
+            case "401":
+                self._answer(401, {"message": "Invalid credentials"})
             case "slow":
                 receiver.released.wait(SLOW)
                 self._take(body)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,9 +21,12 @@ from langgraph.prebuilt import InjectedState, ToolNode
 from langgraph.types import Command, RetryPolicy, interrupt
 from pydantic import BaseModel
 
+from langgraph_guard.backends import MemoryBackend
 from langgraph_guard.errors import BudgetExceeded, ConfigError
+from langgraph_guard.policies.approval.rules import ApprovalPolicy, ApprovalRule
 from langgraph_guard.state import GuardState
 from langgraph_guard.testing import FakeClock
+from langgraph_guard.tools.approvals import Approvals
 from langgraph_guard.tools.contracts.loading import contract
 from langgraph_guard.tools.guard.guard import ToolGuard
 from langgraph_guard.tools.results.result import ToolResult
@@ -772,3 +777,24 @@ def test_a_payment_within_which_something_is_denied_is_not_made_again(mode: str)
     first, second = agent.ask(message), agent.ask(message)
 
     assert (paid, kinds(first), kinds(second)) == ([5], ["denied"], ["denied"])
+
+
+def test_a_rule_with_a_slip_of_the_pen_is_found_when_the_graph_is_built() -> None:
+    """Nobody would be asked, and nothing would be said."""
+    approvals = Approvals(ApprovalPolicy({"fial": ApprovalRule()}), MemoryBackend())
+    with pytest.raises(ConfigError, match=r"rules\[fial\].*did you mean 'fail'"):
+        ToolGuard(approvals=approvals).node([add, fail])
+
+
+def test_a_rule_for_a_tool_of_another_node_is_fine() -> None:
+    """Several nodes share the rules of one graph."""
+    approvals = Approvals(ApprovalPolicy({"delete_everything": ApprovalRule(), "f*": ApprovalRule()}), MemoryBackend())
+    ToolGuard(approvals=approvals).node([add, fail])
+
+
+def test_a_failure_is_logged_by_its_kind_and_place(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The model reads what to do; whoever looks after the tool reads where it broke, and no contents."""
+    with caplog.at_level(logging.WARNING):
+        Agent(ToolGuard(), [fail], mode).ask(wanted(("fail", {"why": "a secret"})))
+    (line,) = [each.getMessage() for each in caplog.records if "failed:" in each.getMessage()]
+    assert re.fullmatch(r"fail failed: RuntimeError at test_guard\.py:\d+", line)

@@ -10,13 +10,14 @@ import pytest
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import ParentCommand
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 
 from langgraph_guard import MemoryBackend, ToolGuard, contract
 from langgraph_guard.errors import ConfigError, StoreUnavailable
 from langgraph_guard.nodes.approval import HumanApprovalNode
-from langgraph_guard.policies.outbox import Claim, Done, EffectKey, Resolve
+from langgraph_guard.policies.outbox import Claim, Done, Doubts, EffectKey, Resolve
 from langgraph_guard.testing import FakeClock
 from langgraph_guard.tools.guard.idempotency import idempotency_key
 from tests.tools.guarded import MODES, Agent, HostState, answers, at, wanted
@@ -70,6 +71,12 @@ class Post:
         effect = self.ask().artifact["effect"]
         key = EffectKey("acme", "t", effect["call_id"], effect["digest"])
         self.backend.outbox.execute([Resolve(key, "ann", result)])
+
+    def resolve_now(self) -> str:
+        """The same, while the contract looks."""
+        (doubt,) = self.backend.outbox.execute([Doubts("acme")])[0]  # type: ignore[misc, union-attr]
+        self.backend.outbox.execute([Resolve(doubt.key, "ann", "said at noon")])
+        return "found"
 
 
 def _killed() -> Any:
@@ -331,6 +338,53 @@ def test_a_tool_that_asks_a_person_has_not_happened_yet() -> None:
     app.invoke({"messages": [SEND]}, at())
     told = app.invoke(Command(resume="yes"), at())
     assert told["messages"][-1].text == "sent: yes"
+
+
+def test_two_calls_that_ask_are_each_given_their_own_answer_in_tasks_of_their_own() -> None:
+    """The one that is done asks no more; in one task, the other would be given its answer."""
+    post = Post(lambda: interrupt(f"sure about {len(post.keys)}?"))
+    asked = wanted(("send", {"to": "a"}), ("send", {"to": "b"}))
+    graph: Any = StateGraph(HostState)
+    graph.add_node("tools", ToolGuard(outbox=post.backend, clock=post.clock).node([post.tool]))
+    graph.add_conditional_edges(START, lambda state: [Send("tools", [call]) for call in asked.tool_calls], ["tools"])
+    app = graph.compile(checkpointer=InMemorySaver())
+    app.invoke({"messages": [asked]}, at())
+    for word in ("yes", "no"):
+        last = app.get_state(at()).interrupts[-1]
+        told = app.invoke(Command(resume={last.id: word}), at())
+    assert [message.text for message in told["messages"][-2:]] == ["no", "yes"]
+
+
+def test_a_tool_that_sends_its_graph_elsewhere_may_have_happened() -> None:
+    """A subgraph inside a tool that hands over to its parent has done its work; a replay must not do it again."""
+    post = Post(_hands_over)
+    with pytest.raises(ParentCommand):
+        post.ask()
+    assert "in doubt" in post.ask().text
+    assert len(post.keys) == 1
+
+
+def _hands_over() -> Any:
+    raise ParentCommand(Command(graph=Command.PARENT))
+
+
+@pytest.mark.parametrize("text", ["kept.1:pickle:AAAA", "kept.1:msgpack:!!!", "kept.1:null:", "kept.1:json:e30="])
+def test_a_stored_result_that_cannot_be_read_is_known_to_have_happened(text: str) -> None:
+    """Or the thread could never go on."""
+    post = Post()
+    post.dies()
+    post.clock.advance(HOUR)
+    post.resolve(text)
+    assert "took effect" in post.ask().text
+    assert len(post.keys) == 1
+
+
+def test_who_finds_a_result_after_somebody_told_another_has_that_one() -> None:
+    """Both looked at once; everybody has one result."""
+    post = Post(reconcile=lambda key: post.resolve_now())
+    post.dies()
+    post.clock.advance(HOUR)
+    assert "said at noon" in post.ask().text
 
 
 # What is given

@@ -11,6 +11,7 @@ from langgraph_guard.backends.protocols import Clock
 from langgraph_guard.policies.approval.chain import Deed, Head
 from langgraph_guard.policies.approval.commands import RETENTION, Approval
 from langgraph_guard.policies.approval.desk import approval_key, deed_key, head_key
+from langgraph_guard.policies.outbox import Doubt, EffectKey, Execution, doubt
 
 KEPT_DEEDS: Final = 10_000
 """Deeds of a tenant that are remembered, the newest."""
@@ -27,6 +28,7 @@ class Journal:
         self._rows: dict[Any, Any] = {}
         self._closed: OrderedDict[Any, float] = OrderedDict()
         self._open: dict[Any, Approval] = {}
+        self._begun: dict[EffectKey, Execution] = {}
 
     def obey(self, rule: Rule, command: Any) -> Any:
         """One atomic step."""
@@ -40,10 +42,18 @@ class Journal:
     def open(self, tenant: str, after: str = "") -> list[Approval]:
         """Requests that nobody closed, oldest first; those behind `after`, whatever has become of that one."""
         with self._lock:
+            self._forget(self._clock.now())
             found = [approval for (_, of, _), approval in self._open.items() if of == tenant]
             last: Approval | None = self._rows.get(approval_key(tenant, after))
         ordered = sorted(found, key=_place)
         return ordered if last is None else [each for each in ordered if _place(each) > _place(last)]
+
+    def doubts(self, tenant: str, after: str) -> list[Doubt]:
+        """Executions in doubt behind the place `after`, in order."""
+        with self._lock:
+            now = self._clock.now()
+            found = [doubt(key, known, now) for key, known in self._begun.items() if key.tenant == tenant]
+        return sorted((each for each in found if each and each.place > after), key=lambda each: each.place)
 
     def now(self) -> float:
         return self._clock.now()
@@ -60,8 +70,8 @@ class Journal:
         for key, row in writes.items():
             if isinstance(row, Approval):
                 self._note(key, row, now)
-            elif key[0] == "effect":
-                self._closes(key, row.state in ("done", "failed"), now)
+            elif isinstance(row, Execution):
+                self._note_execution(key, row, now)
             elif key[0] == "deed":
                 self._rows.pop(deed_key(key[1], key[2] - KEPT_DEEDS), None)
         self._rows.update(writes)
@@ -72,6 +82,14 @@ class Journal:
             self._open[key] = approval
         else:
             self._open.pop(key, None)
+
+    def _note_execution(self, key: Any, execution: Execution, now: float) -> None:
+        has_ended = execution.state in ("done", "failed")
+        self._closes(key, has_ended, now)
+        if has_ended:
+            self._begun.pop(key[1], None)
+        else:
+            self._begun[key[1]] = execution
 
     def _closes(self, key: Any, closed: bool, now: float) -> None:
         self._closed.pop(key, None)

@@ -36,7 +36,7 @@ class Scratch(NamedTuple):
     def of(cls, prefix: str, name: str) -> Self:
         tag = f"{{{prefix}:{name}}}"
         circuit = wire.Keys(f"{prefix}:{tag}:circuit", f"{prefix}:{tag}:audit")
-        return cls(f"{tag}:m", f"{tag}:x", circuit, Keyspace(tag, f"{tag}:h", f"{tag}:d", f"{tag}:o"))
+        return cls(f"{tag}:m", f"{tag}:x", circuit, Keyspace.at(tag))
 
 
 def permissions(scratch: Scratch) -> RedisFlow[Refusals]:

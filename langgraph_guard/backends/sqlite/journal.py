@@ -13,7 +13,7 @@ from langgraph_guard.backends.sqlite.file import File
 from langgraph_guard.policies.approval.chain import Deed, Head
 from langgraph_guard.policies.approval.commands import RETENTION, Approval, Pending, Told, Trail, told
 from langgraph_guard.policies.approval.desk import Writes, approval_key, waits
-from langgraph_guard.policies.outbox import EffectKey, Execution
+from langgraph_guard.policies.outbox import Doubt, Doubts, EffectKey, Execution, doubt, place
 
 KEPT_DEEDS: Final = 100_000
 """Deeds of a tenant that are remembered, the newest. They are small, and a file has room."""
@@ -57,6 +57,9 @@ class Journal:
 
     def pending(self, command: Pending, since: float) -> tuple[Approval, ...]:
         return self.file.read("Pending", lambda connection: self._shelf(connection).open(command), since)
+
+    def doubts(self, command: Doubts, since: float) -> tuple[Doubt, ...]:
+        return self.file.read("Doubts", lambda connection: self._shelf(connection).doubts(command), since)
 
     def deeds(self, command: Trail, since: float) -> Told:
         return self.file.read("Trail", lambda connection: self._shelf(connection).deeds(command), since)
@@ -127,6 +130,15 @@ class Shelf:
         )
         return tuple(each for each in (rows.approval(text) for (text,) in found) if waits(each, self.now))
 
+    def doubts(self, command: Doubts) -> tuple[Doubt, ...]:
+        found = self._sql(
+            "SELECT thread, call_id, digest, row FROM effects WHERE tenant = ? AND place > ? AND place < ?"
+            " ORDER BY place LIMIT ?",
+            (command.tenant, command.after, f"{self.now:026.9f}~", command.count),
+        )
+        known = ((EffectKey(command.tenant, *key), rows.execution(text)) for *key, text in found)
+        return tuple(each for each in (doubt(*pair, self.now) for pair in known) if each is not None)
+
     def due(self, tenant: str) -> list[str]:
         found = self._sql(
             "SELECT id FROM approvals WHERE tenant = ? AND until IS NULL AND ends <= ? ORDER BY ends LIMIT ?",
@@ -151,11 +163,13 @@ class Shelf:
         )
 
     def _put_execution(self, key: EffectKey, execution: Execution) -> None:
-        until = self.now + RETENTION if execution.state in ("done", "failed") else None
+        has_ended = execution.state in ("done", "failed")
+        its_place, until = (None, self.now + RETENTION) if has_ended else (place(key, execution), None)
         self._sql(
-            "INSERT INTO effects (tenant, thread, call_id, digest, until, row) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (tenant, thread, call_id, digest) DO UPDATE SET until = excluded.until, row = excluded.row",
-            (*key, until, rows.to_text(execution)),
+            "INSERT INTO effects (tenant, thread, call_id, digest, place, until, row) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (tenant, thread, call_id, digest)"
+            " DO UPDATE SET place = excluded.place, until = excluded.until, row = excluded.row",
+            (*key, its_place, until, rows.to_text(execution)),
         )
 
     def _put_deed(self, tenant: str, deed: Deed) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from time import monotonic
 
 from langgraph_guard.backends.sqlite.journal import Journal
-from langgraph_guard.policies.outbox import RULES, LookUp, OutboxCommand, OutboxReply
+from langgraph_guard.policies.outbox import RULES, Doubts, LookUp, OutboxCommand, OutboxReply
 from langgraph_guard.policies.outbox_checks import check
 
 
@@ -33,8 +33,10 @@ class SqliteOutbox:
 
     async def _aside(self, command: OutboxCommand) -> OutboxReply:
         work = partial(self._answer, command, monotonic())
-        return await self._journal.file.aside(work, writing=not isinstance(command, LookUp))
+        return await self._journal.file.aside(work, writing=not isinstance(command, LookUp | Doubts))
 
     def _answer(self, command: OutboxCommand, since: float) -> OutboxReply:
+        if isinstance(command, Doubts):
+            return self._journal.doubts(command, since)
         do = self._journal.look if isinstance(command, LookUp) else self._journal.obey
         return do(RULES[type(command)], command, since)  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@
     circuits     a circuit; `wrote`: its place among those that may go; `until`: when being closed says nothing more
     audits       what people did to a circuit
     approvals    a request; `ends`: when its time is over, while it is open; `until`: when it is forgotten, once closed
-    effects      an execution; `until`: when it is forgotten, once it has ended
+    effects      an execution; `place`: among those that have not ended; `until`: when it is forgotten, once it has
     trail        what was done at the desk and in the outbox, by tenant, numbered: each with the hash of the one before
     heads        where a tenant's trail ends
 
@@ -66,9 +66,10 @@ ADDED: Final = (
     "CREATE INDEX IF NOT EXISTS approvals_until ON approvals (until) WHERE until IS NOT NULL",
     (
         "CREATE TABLE IF NOT EXISTS effects"
-        " (tenant TEXT NOT NULL, thread TEXT NOT NULL, call_id TEXT NOT NULL, digest TEXT NOT NULL, until REAL,"
-        " row TEXT NOT NULL, PRIMARY KEY (tenant, thread, call_id, digest))"
+        " (tenant TEXT NOT NULL, thread TEXT NOT NULL, call_id TEXT NOT NULL, digest TEXT NOT NULL,"
+        " place TEXT, until REAL, row TEXT NOT NULL, PRIMARY KEY (tenant, thread, call_id, digest))"
     ),
+    "CREATE INDEX IF NOT EXISTS effects_place ON effects (tenant, place) WHERE place IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS effects_until ON effects (until) WHERE until IS NOT NULL",
     (
         "CREATE TABLE IF NOT EXISTS trail"

@@ -4,7 +4,8 @@ One request is on its way at a time; what is written meanwhile goes with the nex
 
 - a run that is alone never waits: its checkpoint leaves at once, with what its tasks wrote just before;
 - writes of tasks wait a moment for that checkpoint, which follows them, for nobody waits for them;
-- while several runs are active, each request waits that moment for the others.
+- while several runs are active, each request waits that moment for the others, unless none came the last time: a
+  process that serves one run after another waits in vain once.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Queue:
     _tickets: list[Ticket] = field(default_factory=list)
     _since: float = 0.0
     _active: dict[str, float] = field(default_factory=dict)
+    _in_vain: bool = False
 
     def __bool__(self) -> bool:
         return bool(self._tickets)
@@ -66,12 +68,15 @@ class Queue:
 
     def landed(self, tickets: Sequence[Ticket], now: float) -> None:
         """Their request came back: what it made go on will write in a moment. What was not sent waits again."""
+        alone = self._is_alone(now)  # it forgets, too, who was active: each time, or threads would pile up
+        together = len(_threads(tickets) | _threads(self._tickets)) > 1
+        self._in_vain = not together and (self._in_vain or (bool(tickets) and not alone))
         self._tickets[:0] = [ticket for ticket in tickets if not ticket.settled]
         self._since = now
 
     def wait(self, now: float) -> float:
         """Seconds until the next request should leave."""
-        if self._is_full() or (self._in_a_hurry() and self._is_alone(now)):
+        if self._is_full() or (self._in_a_hurry() and (self._in_vain or self._is_alone(now))):
             return 0.0
         return max(self._since + self.window - now, 0.0)
 
@@ -98,6 +103,10 @@ class Queue:
     def _is_alone(self, now: float) -> bool:
         self._active = {thread: at for thread, at in self._active.items() if now - at < ACTIVE}
         return len(self._active) <= 1
+
+
+def _threads(tickets: Sequence[Ticket]) -> set[str]:
+    return {ticket.put.thread for ticket in tickets}
 
 
 def commit(

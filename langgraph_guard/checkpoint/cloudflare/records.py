@@ -23,6 +23,7 @@ import ormsgpack
 from langgraph.checkpoint.base import WRITES_IDX_MAP, Checkpoint
 
 from langgraph_guard.checkpoint.cloudflare.layout import Place, Space
+from langgraph_guard.checkpoint.core import ids
 from langgraph_guard.checkpoint.core.codec import Codec
 from langgraph_guard.checkpoint.core.history import Write
 from langgraph_guard.checkpoint.core.seal import identity
@@ -128,6 +129,7 @@ def cut(codec: Codec, text: str, key: str, target: str) -> str:
 
 def _dump(codec: Codec, channel: str, value: Any) -> bytes:
     """`value` serialized; what is wrong with it is said of its channel."""
+    ids.check_channel(channel)
     try:
         return codec.dump(value, f"channel {channel!r}")
     except CheckpointTooLarge as error:

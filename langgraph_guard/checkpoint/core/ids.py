@@ -15,7 +15,7 @@ MOST_OF_A_NAMESPACE: Final = 4_096
 """Characters of a namespace: one level of subgraphs takes about fifty."""
 
 MOST_OF_A_PATH: Final = 65_536
-"""Characters of a task's path, which repeats the path of the task that sent it."""
+"""Characters of a task's path, which repeats the path of the task that sent it; and of a channel's name."""
 
 
 class NotAList(ConfigError, TypeError):
@@ -78,6 +78,10 @@ def check_namespace(value: Any, field: str = "checkpoint_ns") -> str:
 
 
 def check_task_path(value: Any, field: str = "task_path") -> str:
+    return _text(value, field, MOST_OF_A_PATH)
+
+
+def check_channel(value: Any, field: str = "channel") -> str:
     return _text(value, field, MOST_OF_A_PATH)
 
 

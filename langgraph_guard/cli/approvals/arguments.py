@@ -36,10 +36,6 @@ def asked(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("say who decides: --by NAME")
     if said.deed == "respond" and not said.message:
         parser.error("say what is answered in the place of the tool: --message TEXT")
-    if said.deed == "resolve" and (said.id is None) == (said.thread is None):
-        parser.error("say which execution: the id of its approval, or --thread, --call and --digest")
-    if said.deed == "resolve" and said.thread is not None and not (said.call and said.digest):
-        parser.error("--thread needs --call and --digest, as `log` and the tool call have them")
     return said
 
 
@@ -83,11 +79,8 @@ def _add_looks(deeds: Any) -> None:
 def _add_doubts(deeds: Any) -> None:
     _deed(deeds, "doubts", "executions that began, and nobody knows how they ended")
     resolve = _signed(_deed(deeds, "resolve", "say how one of them ended"))
-    resolve.add_argument("id", nargs="?", help="of its approval")
-    resolve.add_argument("--thread", help="of an execution that needed no approval; with --call and --digest")
-    resolve.add_argument("--call", help="the id of its tool call")
-    resolve.add_argument("--digest", help="of the action, as the log has it")
-    resolve.add_argument("--reason", default="", help="how you know")
+    resolve.add_argument("id", metavar="key", help="as `doubts` shows it, whole; or the id of its request")
+    resolve.add_argument("--reason", default="", help="how you know; it stands in the log")
     ends = resolve.add_mutually_exclusive_group(required=True)
     ends.add_argument("--happened", nargs="?", const="", metavar="RESULT", help="it took effect; what the tool says")
     ends.add_argument("--not-happened", action="store_true", help="it did not, and may be done again")

@@ -98,7 +98,7 @@ def _unseen(said: Namespace, approval: Approval, instead: Action | None, shown: 
 
 def _edited(tool: str, args: Any) -> Action:
     try:
-        return Action(tool, args)
+        return Action.edited(tool, args)
     except ActionRefused as refused:
         raise ConfigError("args", str(refused)) from refused
 

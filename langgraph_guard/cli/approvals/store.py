@@ -10,6 +10,7 @@ from langgraph_guard.backends.protocols import ApprovalBackend, Backend
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.policies.approval.chain import Deed, Head, head_of, verify
 from langgraph_guard.policies.approval.commands import Approval, DeskCommand, Look, Pending, Told, Trail
+from langgraph_guard.policies.outbox import Doubt, Doubts
 
 PAGE: Final = 500
 
@@ -42,6 +43,14 @@ def waiting(backend: ApprovalBackend, thread: str | None = None, at_once: int = 
     while page := tell(backend, Pending(backend.tenant, thread, after, at_once)):
         yield from page
         after = page[-1].id
+
+
+def doubts(backend: ApprovalBackend, at_once: int = 100) -> Iterator[Doubt]:
+    """All executions in doubt, those that are so for longest first."""
+    after = ""
+    while page := cast(tuple[Doubt, ...], backend.outbox.execute([Doubts(backend.tenant, after, at_once)])[0]):
+        yield from page
+        after = page[-1].place
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,6 @@ def page(backend: ApprovalBackend, after: int, count: int = PAGE) -> Told:
 
 def approvals(backend: ApprovalBackend, ids: Iterable[str]) -> list[Approval]:
     """Those of these requests that the desk knows."""
-    wanted = tuple(dict.fromkeys(ids))
+    wanted = tuple(dict.fromkeys(id for id in ids if id))
     parts = (wanted[at : at + PAGE] for at in range(0, len(wanted), PAGE))
     return [each for part in parts for each in tell(backend, Look(backend.tenant, part)) if each is not None]

@@ -29,6 +29,7 @@ from langgraph_guard.tools.guard.running import Ask, asking, atell, tell
 _log = logging.getLogger(__name__)
 
 DURABILITY: Final = "__pregel_durability"
+CHECKPOINTER: Final = "__pregel_checkpointer"
 
 
 class HumanApprovalNode(Guard):
@@ -180,14 +181,18 @@ class HumanApprovalNode(Guard):
         return {"guard_verdicts": {self.name: {"route": route, "reason": reason, "turn": turn, "at": now_ms}}}
 
     def _warn(self, config: RunnableConfig) -> None:
-        """Once: a run that is asked to keep its state later may forget what was answered."""
-        durability = (config.get("configurable") or {}).get(DURABILITY, "async")  # LangGraph's default, which it omits
-        if self._warned or durability == "sync":
+        """Once: a run that nobody can resume, or that may forget what was answered."""
+        told = config.get("configurable") or {}
+        durability = told.get(DURABILITY, "async")  # LangGraph's default, which it omits
+        if self._warned or (durability == "sync" and told.get(CHECKPOINTER, "") is not None):
             return
         self._warned = True
+        if told.get(CHECKPOINTER, "") is None:
+            _log.warning("%s asks people in a graph that cannot wait: use compile(checkpointer=…).", self.name)
+            return
         _log.warning(
             '%s asks people in a run with durability="%s": a crash may forget the question, and the step before it '
-            'runs again. Use durability="sync".',
+            'runs again. Use invoke(…, durability="sync").',
             self.name,
             durability,
         )

@@ -1,7 +1,8 @@
 """The ledger's figure on the model call that it paid for.
 
 A meter says what a call cost after LangChain said that the call ended, and an ended observation cannot be changed. So
-the observation of a metered call stays open until its reservation is closed, or until the node around it ends.
+the observation of a metered call stays open until its reservation is closed, or until the node around it ends. A
+wrapped model tells the ids of its reservations with the call; where nobody does, the tokens say whose cost it is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from uuid import UUID
 class Paid:
     """What a closed reservation cost. `tokens` is `None` where the provider did not say."""
 
+    reservation: str
     usd: int | None
     tokens: int | None
     held_tokens: int | None
@@ -33,8 +35,9 @@ class Paid:
 class Late:
     """An observation that has ended and is not closed: it takes the place of the one that the handler ends."""
 
-    def __init__(self, observation: Any) -> None:
+    def __init__(self, observation: Any, reservations: tuple[str, ...] = ()) -> None:
         self.observation = observation
+        self.reservations = reservations
         self.tokens: int | None = None
         self.ended_at: int | None = None
 
@@ -102,8 +105,7 @@ class Costs:
         """A call ended: it is closed when it is paid."""
         with self._lock:
             bill = self._bills.setdefault(run_id, _Bill())
-            paid = next((paid for paid in bill.paid if paid.tokens == late.tokens), None)
-            paid = paid or (bill.paid[0] if bill.paid and not bill.held else None)
+            paid = _match_paid(bill, late)
             if paid is None and bill.held:
                 bill.late.append(late)
                 return
@@ -121,11 +123,22 @@ class Costs:
 
 def _paid(said: Mapping[str, Any], held: Mapping[str, Any]) -> Paid:
     if "usd" not in said:  # released
-        return Paid(0, None, None)
+        return Paid(said["reservation"], 0, None, None)
     usd = held.get("usd") if said["usd"] is None else said["usd"]
-    return Paid(usd, said.get("tokens"), held.get("tokens"))
+    return Paid(said["reservation"], usd, said.get("tokens"), held.get("tokens"))
+
+
+def _match_paid(bill: _Bill, late: Late) -> Paid | None:
+    """What was paid for the call: by its reservation, else as many tokens, else what is left."""
+    if late.reservations:
+        return next((paid for paid in bill.paid if paid.reservation in late.reservations), None)
+    paid = next((paid for paid in bill.paid if paid.tokens == late.tokens), None)
+    return paid or (bill.paid[0] if bill.paid and not bill.held else None)
 
 
 def _match(late: list[Late], paid: Paid) -> Late | None:
-    """The ended call that was paid for: of several at once the one with as many tokens, else the first."""
-    return next((each for each in late if each.tokens == paid.tokens), late[0] if late else None)
+    """The ended call that was paid for: of those that name no reservation the one with as many tokens, else the
+    first."""
+    named = next((each for each in late if paid.reservation in each.reservations), None)
+    unnamed = [each for each in late if not each.reservations]
+    return named or next((each for each in unnamed if each.tokens == paid.tokens), unnamed[0] if unnamed else None)

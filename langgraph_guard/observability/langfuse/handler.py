@@ -17,6 +17,7 @@ from langfuse.langchain import CallbackHandler
 from langfuse.types import TraceContext
 from langgraph.errors import GraphBubbleUp
 
+from langgraph_guard.events import RESERVATIONS
 from langgraph_guard.observability.decisions import Decision, decided
 from langgraph_guard.observability.langfuse import private
 from langgraph_guard.observability.langfuse.costs import Costs, Late
@@ -43,6 +44,7 @@ class GuardLangfuseHandler(CallbackHandler):
         self._scores = scores
         self._costs = Costs()
         self._wide: dict[UUID, dict[str, Any]] = {}
+        self._reservations: dict[UUID, tuple[str, ...]] = {}
 
     # Chains: the graph, its nodes, its edges
 
@@ -97,6 +99,7 @@ class GuardLangfuseHandler(CallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
+        self._reservations[run_id] = tuple((metadata or {}).get(RESERVATIONS, ()))
         told = self._metadata(metadata, parent_run_id) or {}
         super().on_chat_model_start(
             serialized,
@@ -144,11 +147,12 @@ class GuardLangfuseHandler(CallbackHandler):
 
     def _late(self, run_id: UUID) -> tuple[UUID, Late] | None:
         """Let the observation of a metered call wait for what the call cost."""
+        reservations = self._reservations.pop(run_id, ())
         bill = self._costs.bill_of(self._above(run_id))
         observation: Any = self._runs.get(run_id)
         if bill is None or observation is None:
             return None
-        late = Late(observation)
+        late = Late(observation, reservations)
         self._runs[run_id] = late  # type: ignore[assignment]
         return bill, late
 
@@ -345,6 +349,7 @@ class GuardLangfuseHandler(CallbackHandler):
             observation: Any = self._runs.get(run_id) if run_id != root else None
             if observation is not None:
                 self._detach_observation(run_id)
+                self._reservations.pop(run_id, None)
                 observation.update(level="WARNING", status_message="not ended")
                 observation.end()
 

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from langgraph_guard.observability.otel import names
 
+SCOPE: Final = "langfuse-sdk"
 _OBSERVATION: Final = "langfuse.observation."
 _META: Final = f"{_OBSERVATION}metadata."
 _USAGE: Final[Mapping[str, str]] = {
@@ -30,7 +31,7 @@ class GenAiExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if self._closed:
             return SpanExportResult.SUCCESS
-        return self._inner.export([translated(span) for span in spans])
+        return self._inner.export([translated(span) for span in spans if is_ours(span)])
 
     def shutdown(self) -> None:
         self._closed = True
@@ -41,6 +42,11 @@ class GenAiExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._closed or self._inner.force_flush(timeout_millis)
+
+
+def is_ours(span: ReadableSpan) -> bool:
+    """Whether Langfuse made it: a client may share its provider with spans that nobody took secrets out of."""
+    return span.instrumentation_scope is not None and span.instrumentation_scope.name == SCOPE
 
 
 def translated(span: ReadableSpan) -> ReadableSpan:

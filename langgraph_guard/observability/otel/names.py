@@ -44,14 +44,14 @@ OPERATIONS: Final[Mapping[str, str]] = {
 }
 """From Langfuse's types of observation; a node of a graph has no word in the conventions."""
 
-# Metrics: name → unit, and what it says
+# Metrics: name → unit, and what it says. Never the unit "1": Prometheus would call such a gauge a `_ratio`.
 METRICS: Final[Mapping[str, tuple[str, str]]] = {
     "langgraph_guard.decisions": ("{decision}", "What guards decided, by guard and decision"),
     "langgraph_guard.cost": ("USD", "What model calls cost, by model"),
     "langgraph_guard.session.cost": ("USD", "What a session has cost, at the end of each of its runs"),
-    "langgraph_guard.budget.remaining": ("1", "What is left of a shared limit, by scope and unit"),
-    "langgraph_guard.budget.limit": ("1", "A shared limit, by scope and unit"),
-    "langgraph_guard.breaker.state": ("1", "0 closed, 1 half open, 2 open"),
+    "langgraph_guard.budget.remaining": ("{unit}", "What is left of a shared limit, by scope and unit"),
+    "langgraph_guard.budget.limit": ("{unit}", "A shared limit, by scope and unit"),
+    "langgraph_guard.breaker.state": ("{state}", "0 closed, 1 half open, 2 open"),
     "langgraph_guard.approval.wait": ("s", "How long a run waited for a person's answer"),
     "langgraph_guard.runs.active": ("{run}", "Runs under way"),
     "langgraph_guard.runs.oldest_age": ("s", "Age of the oldest run under way: one that is stuck never ends"),

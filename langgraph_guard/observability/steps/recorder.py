@@ -18,6 +18,7 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, Graph
 from langgraph.constants import START
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.events import RESERVATIONS
 from langgraph_guard.observability.redaction import Redactor
 from langgraph_guard.observability.relay import PREFIX, shared
 from langgraph_guard.observability.steps import guards
@@ -238,6 +239,9 @@ class StepRecorder(GraphCallbackHandler):
         model = first(metadata, "ls_model_name") or first(said, "model", "model_name") or "model"
         unit = self._records.begin("llm", model, run_id, self._records.units.get(parent_run_id), metadata)
         unit.model, unit.provider = str(model), first(metadata, "ls_provider")
+        if reservations := first(metadata, RESERVATIONS):
+            unit.reservations = tuple(reservations)
+            self._records.bills.began(unit)
         if self._prompts is not None:
             unit.attrs.update(self._prompts.sent(prompt, said))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, Literal, get_args
 
 VERSION: Final = 1
@@ -57,8 +58,13 @@ class Step:
     def failed(self) -> bool:
         return self.status in FAILED
 
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """What its fields hold, in the order of `FIELDS`."""
+        return _values(self)
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**dict(zip(FIELDS, self.values, strict=True)), "attrs": {**self.attrs}}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Step:
@@ -68,3 +74,4 @@ class Step:
 
 
 FIELDS: Final = tuple(each.name for each in fields(Step))
+_values: Final = attrgetter(*FIELDS)

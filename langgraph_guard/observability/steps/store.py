@@ -37,6 +37,8 @@ _COLUMNS: Final = ", ".join(
     f"{name} {_TYPES.get(name) or ('INTEGER' if name in _NUMBERS else 'TEXT')}" for name in FIELDS
 )
 _INSERT: Final = f"INSERT OR IGNORE INTO steps ({', '.join(FIELDS)}) VALUES ({', '.join('?' * len(FIELDS))})"  # noqa: S608 - names of ours
+_CELLS: Final = (str, type(None), int, float)
+_json: Final = json.JSONEncoder(ensure_ascii=False).encode
 BUSY: Final = 5.0
 """Seconds that a writer waits for another process."""
 
@@ -125,11 +127,11 @@ def _tables(db: sqlite3.Connection) -> set[str]:
 
 
 def _row(step: Step) -> list[Any]:
-    return [_cell(getattr(step, name)) for name in FIELDS]
+    return [value if type(value) in _CELLS else _cell(value) for value in step.values]
 
 
 def _cell(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str | int | float) else _json(value)
 
 
 def _step(row: Sequence[Any]) -> Step:

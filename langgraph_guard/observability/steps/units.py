@@ -36,6 +36,9 @@ class Unit:
     args: str | None = None
     status: Status | None = None
     attrs: dict[str, Any] = field(default_factory=dict)
+    reservations: tuple[str, ...] = ()
+    """Of a metered model call: what its meters reserved for it."""
+
     has_parts: bool = False
     failed: set[str] = field(default_factory=set)
     """Names of the tools below it whose last call failed."""
@@ -110,4 +113,7 @@ class Units:
 
 def first(metadata: Mapping[str, Any] | None, *names: str) -> Any:
     """The first of these that the metadata has."""
-    return next((metadata[name] for name in names if metadata and metadata.get(name) is not None), None)
+    for name in names if metadata else ():
+        if (found := metadata.get(name)) is not None:  # type: ignore[union-attr]
+            return found
+    return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from langgraph_guard.errors import ActionRefused
 
@@ -37,12 +37,25 @@ class Action:
         _check_tool(self.tool)
         _ = self.text
 
+    @classmethod
+    def edited(cls, tool: str, args: Mapping[str, Any]) -> Self:
+        """What a reviewer wrote. The next one is shown it, so a checkpoint must be able to keep it: raises
+        `ActionRefused` also for whole numbers of more than 64 bits."""
+        found = cls(tool, args)
+        if _has_large(args):
+            raise ActionRefused(tool, "args", "have a whole number of more than 64 bits")
+        return found
+
     @cached_property
     def text(self) -> str:
         """The arguments as JSON: sorted keys, ASCII. `1`, `1.0`, `true` and `"1"` differ, and so do NFC and NFD."""
         if not isinstance(self.args, Mapping):
             raise ActionRefused(self.tool, "args", f"must be a mapping, is a {type(self.args).__name__}")
-        text = json.dumps(_plain(self.tool, self.args, "args", 0), sort_keys=True, separators=(",", ":"))
+        plain = _plain(self.tool, self.args, "args", 0)
+        try:
+            text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        except ValueError as error:  # Python writes no whole number of thousands of digits
+            raise ActionRefused(self.tool, "args", "have a number with more digits than anybody reviews") from error
         if len(text) > LONGEST:
             raise ActionRefused(self.tool, "args", f"have {len(text)} characters, the limit is {LONGEST}")
         return text
@@ -95,6 +108,14 @@ def _plain(tool: str, value: Any, where: str, depth: int) -> Any:
         return [_plain(tool, each, f"{where}.{at}", depth + 1) for at, each in enumerate(value)]
     kind = "not a finite number" if isinstance(value, float) else f"a {type(value).__name__}"
     raise ActionRefused(tool, where[:80], f"is {kind}, which has no one text")
+
+
+def _has_large(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_large, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_large, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**64
 
 
 def _key(tool: str, key: Any, where: str) -> str:

@@ -189,6 +189,6 @@ def _edited(fields: Mapping[str, Any], asked: Asked) -> Action:
     if not isinstance(args, Mapping):
         raise Unclear("an edit without arguments")
     try:
-        return Action(tool, dict(args))
+        return Action.edited(tool, dict(args))
     except ActionRefused as refused:
         raise Unclear(f"an edit whose {refused.field} {refused.problem}") from refused

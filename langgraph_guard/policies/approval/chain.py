@@ -14,7 +14,8 @@ FIRST: Final = ""
 class Deed(NamedTuple):
     """One thing that was done: `at` in milliseconds since 1970, `by` whom, to the approval or the execution `subject`.
 
-    `digest` is of the action that it concerned. `detail` is a word or two, never contents.
+    `digest` is of the action that it concerned. `detail` is a word or two, never contents; of what a
+    person resolved, how they know.
     """
 
     number: int

@@ -164,6 +164,11 @@ class ApprovalPolicy:
         """Whether there is a rule for the tool, whatever its conditions."""
         return any(fnmatchcase(tool, pattern) for pattern, _ in self.rules)
 
+    def unmatched(self, tools: Iterable[str]) -> list[str]:
+        """Patterns that are for none of these tools."""
+        names = list(tools)
+        return [pattern for pattern, _ in self.rules if not any(fnmatchcase(name, pattern) for name in names)]
+
     def rule(self, proposal: Proposal) -> Ruling:
         """What holds for `proposal`."""
         for pattern, rule in self.rules:

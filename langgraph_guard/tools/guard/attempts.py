@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Final
 
 from langgraph.errors import GraphBubbleUp, is_invalid_resume
@@ -23,6 +25,8 @@ from langgraph_guard.tools.guard.protocols import ToolCharges
 from langgraph_guard.tools.guard.running import Pause, ToolFlow, Use, asking
 from langgraph_guard.tools.results.advice import REPEATABLE
 from langgraph_guard.tools.results.result import ToolResult
+
+_log = logging.getLogger(__name__)
 
 NOBODY_KNOWS: Final = None
 """What a call used, when its end was not told."""
@@ -168,6 +172,8 @@ class Attempts:
             if is_invalid_resume(error):
                 raise
             found = answer(call, self._failure(call, error), error)
+            if call.made and not (call.contract and call.contract.logs):  # whose own line says it
+                _log.warning("%s failed: %s at %s", call.name, type(error).__name__, _place(error))
         else:
             found = heard(call, output)
         found.seconds = self._clock.now() - began
@@ -208,6 +214,14 @@ class Attempts:
         except BudgetExceeded:
             return False
         return pause <= self._max_pause and (left is None or pause < left)
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised, as file and line: what its text says may be anybody's secret."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else "an unknown place"
 
 
 def _kind(found: Answer) -> str | None:

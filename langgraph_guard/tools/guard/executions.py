@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final
 
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from langgraph_guard.backends.protocols import Outbox
 from langgraph_guard.errors import ActionRefused, StoreError
@@ -126,8 +126,12 @@ class Executions:
         call.idempotency_key = key.idempotency_key
         try:
             found = yield from make(call)
-        except GraphBubbleUp:
-            yield from self._tell(Failed(key, fence, happened=False))
+        except GraphBubbleUp as signal:
+            # A tool that asks a person begins again with the answer; one that sends its graph elsewhere has ended.
+            # LangGraph gives a task's answers by the order of its questions, and what is done asks no more: two tools
+            # of one message that both ask need a task each, by `Send`, or one may be given the other's answer.
+            happened = call.made and not isinstance(signal, GraphInterrupt)
+            yield from self._tell(Failed(key, fence, happened=happened))
             raise  # What else is raised leaves it begun: a call that was cancelled may have happened.
         yield from self._end(call, key, fence, found)
         return found
@@ -163,7 +167,10 @@ class Executions:
             yield from self._tell(Resolve(key, RECONCILES, None))
             return None
         found = answer(call, result if isinstance(result, ToolResult) else ToolResult.success(result))
-        yield from self._tell(Resolve(key, RECONCILES, kept.dump(found)))
+        text = kept.dump(found)
+        reply = yield from self._tell(Resolve(key, RECONCILES, text))
+        if isinstance(reply, Execution) and reply.state == "done" and reply.result != text:
+            return _known(call, key, reply)  # Somebody else was first, and everybody has that result.
         emit("effect.found", tool=call.name, state="done")
         return found
 

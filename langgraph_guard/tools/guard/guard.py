@@ -24,6 +24,7 @@ from langgraph_guard.tools.breaker import CircuitBreaker
 from langgraph_guard.tools.content.artifacts import READ_ARTIFACT
 from langgraph_guard.tools.content.reader import artifact_reader
 from langgraph_guard.tools.contracts.loading import Contracts, Source, name_of
+from langgraph_guard.tools.contracts.wording import meant, named
 from langgraph_guard.tools.guard import checks
 from langgraph_guard.tools.guard.agreed import Agreed
 from langgraph_guard.tools.guard.answer import Answer, answer, replace_message, with_news
@@ -132,13 +133,15 @@ class ToolGuard:
     def node(self, tools: Sequence[AnyTool], *, name: str = "tools") -> GuardedTools:
         """LangGraph's `ToolNode` with this guard around it. It runs `read_artifact`, too: see `tools`.
 
-        Raises `ConfigError` for a contract that names none of the tools.
+        Raises `ConfigError` for a contract that names none of the tools, and for an approval rule that does not, where
+        one of them is spelled much like it.
         """
         hooks = Hooks(wrap_tool_call=self._wrap, awrap_tool_call=self._awrap)
         node = GuardedTools(self.tools(tools), hooks, name=name, messages_key=self.messages_key)
         self.contracts.check(node.tools_by_name.values())
         if self._approvals is not None:
             self._approvals.learn(lambda name: self.contracts.of(name, node.tools_by_name.get(name)))
+            _check_rules(self._approvals, node.tools_by_name)
         return node
 
     def tools(self, tools: Sequence[AnyTool]) -> list[AnyTool | BaseTool]:
@@ -265,6 +268,13 @@ def _executions(approvals: Approvals | None, outbox: ApprovalBackend | None) -> 
     if approvals is not None:
         return Agreed(approvals)
     return None if outbox is None else Executions(outbox.tenant, lambda: outbox.outbox)
+
+
+def _check_rules(approvals: Approvals, tools: Iterable[str]) -> None:
+    """A rule with a slip of the pen would let a call through without a word. One for tools of another node is fine."""
+    for pattern in approvals.policy.unmatched(tools):
+        if hint := meant(pattern, tools):
+            raise ConfigError(f"rules[{named(pattern)}]", f"is for no tool of this node{hint}")
 
 
 def _check_approvals(approvals: object, outbox: object) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from typing import Final
+from typing import Any, Final
 
+from langchain_core.messages import ToolMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.types import Command
 
 from langgraph_guard.tools.guard.answer import Answer, answer
 from langgraph_guard.tools.guard.call import GuardedCall
@@ -37,4 +39,16 @@ def load(call: GuardedCall, text: str) -> Answer:
     if form != FORM:
         return answer(call, ToolResult.success(text or NOT_KEPT.format(name=call.name)))
     kind, _, data = rest.partition(":")
-    return Answer(_serde.loads_typed((kind, b64decode(data))))
+    try:
+        output = _serde.loads_typed((kind, b64decode(data)))
+    except Exception:  # whoever else may write to the store: a call that was made is answered all the same
+        output = None
+    if not _is_output(output):
+        return answer(call, ToolResult.success(NOT_KEPT.format(name=call.name)))
+    return Answer(output)
+
+
+def _is_output(found: Any) -> bool:
+    """Whether it is what a tools node takes."""
+    many = found if isinstance(found, list) else [found]
+    return bool(many) and all(isinstance(each, ToolMessage | Command) for each in many)

@@ -129,7 +129,7 @@ def test_all_of_a_tenant_is_in_one_slot(link: RedisLink, redis_server: RedisServ
         place.desk.execute([request("x{y}", tenant=tenant), decide(id="x{y}", tenant=tenant)])
         place.outbox.execute([Claim(KEY._replace(tenant=tenant), "w", approval="x{y}")])
     keys = redis_server.tell("KEYS", f"{{{prefix}:*")
-    assert (len(keys), len({key.partition(b"}")[0] for key in keys}), len(set(map(key_slot, keys)))) == (16, 4, 4)
+    assert (len(keys), len({key.partition(b"}")[0] for key in keys}), len(set(map(key_slot, keys)))) == (20, 4, 4)
 
 
 def test_the_newest_ten_thousand_deeds_are_kept(desk: Office, redis_server: RedisServer, prefix: str) -> None:

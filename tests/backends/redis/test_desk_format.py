@@ -37,7 +37,8 @@ _ASKED: Final = {
 }  # fmt: skip
 _STARTED: Final = {
     b"v": b"1", b"state": b"started", b"owner": b"w2", b"fence": b"1", b"at": b"1767225600.0999999",
-    b"ends_at": b"1767225660.0999999", b"result": b"", b"approval": b"",
+    b"ends_at": b"1767225660.0999999", b"result": b"", b"approval": b"", b"thread": b"t1", b"call_id": b"c2",
+    b"digest": DIGEST,
 }  # fmt: skip
 
 STORED: Final[dict[str, Any]] = {
@@ -70,8 +71,9 @@ STORED: Final[dict[str, Any]] = {
     ],
     "e:440d0fabfc73d768a339fac9079a55fb818d3ccee1d3ee23114e574564e23ad2": _STARTED,
     "e:9bf1ceb8ee9320a3fd4d77e1aada4433bae894f5ae336ad3e0a7fd89f501c414": _STARTED
-    | {b"owner": b"w1", b"state": b"done", b"result": b"paid"},
+    | {b"call_id": b"c1", b"owner": b"w1", b"state": b"done", b"result": b"paid"},
     "h": {b"v": b"1", b"number": b"7", b"hash": b"74e762db127bdd7f0a1346a7e9f6179e19d41c1ea0bc078140ddd4c694ace811"},
+    "b": [(b"0000001767225660.099999905 440d0fabfc73d768a339fac9079a55fb818d3ccee1d3ee23114e574564e23ad2", 0.0)],
     "o": [(b"0000001767225600.099999905 open\0\x001767225660.0999999 t 2\0", 0.0)],
 }  # fmt: skip
 

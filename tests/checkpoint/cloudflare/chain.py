@@ -47,5 +47,6 @@ def chain(saver: CloudflareKVSaver, began: Callable[[str], None] = lambda name: 
 
 if __name__ == "__main__":
     # A window that no machine is too slow for: what a step wrote always travels with the checkpoint after it.
-    with CloudflareKVSaver.from_conn_string(sys.argv[1], api_token=sys.argv[2], group_window=60) as saver:
+    terms = {"api_token": sys.argv[2], "group_window": 60, "deadline": 300}
+    with CloudflareKVSaver.from_conn_string(sys.argv[1], **terms) as saver:
         chain(saver).invoke(INPUT, at(), durability="sync")

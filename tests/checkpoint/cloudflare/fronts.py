@@ -14,6 +14,9 @@ from langgraph_guard.testing.contracts.saver.harness import blank
 from tests.servers.kv_front import NAMESPACE, KVFront, Quota
 from tests.servers.kv_store import Weather
 
+BUSY = 300.0
+"""Seconds that a saver waits for a server behind a socket: a machine that is busy may be slow to answer itself."""
+
 
 def front(quota: Quota | None = None, **weather: Any) -> KVFront:
     """One namespace, and what stands before it. `weather`: as `Weather` has it."""

@@ -112,7 +112,8 @@ class OnExplorer(OnKV):
         self.place = kv_simulator.explorer()
 
     def connect(self, **options: Any) -> CloudflareKVSaver:
-        return CloudflareKVSaver.from_conn_string(self.place.url, api_token=self.place.api_token, **options)
+        terms = {"deadline": fronts.BUSY, **options}
+        return CloudflareKVSaver.from_conn_string(self.place.url, api_token=self.place.api_token, **terms)
 
 
 class OnGatewayKV(OnExplorer):

@@ -271,12 +271,12 @@ def test_a_process_of_its_own_with_the_token_waits_and_answers() -> None:
     """Through a socket, in a subgraph three levels deep; nothing is visible yet when the process begins."""
     front = Passing(FakeClock(), Weather(lag=LAG, negative=5.0, hot=1.0))
     with front.served() as place:
-        with CloudflareKVSaver.from_conn_string(place.url, api_token=place.api_token) as saver:
+        with CloudflareKVSaver.from_conn_string(place.url, api_token=place.api_token, deadline=fronts.BUSY) as saver:
             graphs.nested(saver, remembers=True).invoke({"items": [0]}, at())
             token = saver.token("t")
         front.forget()
         front.seconds = LAG / 3
-        state = worker.elsewhere("sync", place, token, patience=60)
+        state = worker.elsewhere("sync", place, token, patience=fronts.BUSY)
     assert state["items"][-1] == "yes"
     assert front.calls[:3] == ["GET keys"] * 3
 

@@ -110,7 +110,7 @@ def test_a_process_that_is_killed_loses_nothing_that_was_acknowledged(done: bool
     with front.served() as place:
         words = [sys.executable, "-m", "tests.checkpoint.cloudflare.chain", place.url, TOKEN]
         process = front.process = subprocess.Popen(words, cwd=ROOT)
-        assert process.wait(timeout=120) == -signal.SIGKILL
+        assert process.wait(timeout=240) == -signal.SIGKILL
     assert resumed(later(front), ran) == WHOLE
     assert ran == [*"abcde"][2 if done else 1 :]
 

@@ -30,6 +30,16 @@ def ticket(thread: str = "t", *, hurry: bool = True, value: str = "v") -> Ticket
     return Ticket(PutMany([Pair(f"{thread}{id(value)}", value)], thread, hurry))
 
 
+def arrive(queue: Queue, now: float, *meanwhile: Ticket) -> None:
+    """A request's whole way; what was written meanwhile."""
+    sent = queue.take()
+    for each in meanwhile:
+        queue.add(each, now)
+    for each in sent:
+        each.settle()
+    queue.landed(sent, now)
+
+
 class Gate:
     """A transport whose writes wait until they are let through, so that a test decides what comes meanwhile."""
 
@@ -141,6 +151,29 @@ def test_a_run_is_alone_again_when_the_others_are_done() -> None:
     queue.take()
     queue.add(ticket("b"), now=6.0)
     assert queue.wait(now=6.0) == 0
+
+
+def test_runs_that_go_one_after_another_wait_in_vain_once() -> None:
+    """A process that serves one caller at a time must not pay the window for each put."""
+    queue, waits = Queue(WINDOW), []
+    for turn, thread in enumerate("abcd"):
+        now = 5.0 + turn / 10
+        queue.add(ticket(thread), now)
+        waits.append(queue.wait(now))
+        arrive(queue, now + WINDOW)
+    assert waits == [0, pytest.approx(WINDOW), 0, 0]
+
+
+def test_runs_that_meet_wait_for_each_other_again() -> None:
+    """That nobody came once says little of fifty runs."""
+    queue = Queue(WINDOW)
+    for thread in "ab":
+        queue.add(ticket(thread), now=5.0)
+        arrive(queue, now=5.0)
+    queue.add(ticket("a"), now=5.1)
+    alone = queue.wait(now=5.1)
+    arrive(queue, 5.3, ticket("b"))
+    assert (alone, queue.wait(now=5.3)) == (0, pytest.approx(WINDOW))
 
 
 def test_a_request_is_not_larger_than_it_may_be() -> None:

@@ -216,6 +216,17 @@ def test_a_copy_and_a_prune_do_not_prolong(front: KVFront) -> None:
     assert fronts.names(front) == []
 
 
+@pytest.mark.parametrize("name", ["a\ud800", 7], ids=["half a surrogate pair", "an int"])
+def test_a_channel_whose_name_cannot_be_read_again_is_refused(front: KVFront, name: Any) -> None:
+    """Before anything is sent: what is stored must be readable, and an error says what it is about."""
+    saver = fronts.saver(front)
+    with pytest.raises(ConfigError, match=r"channel: (has a lone surrogate|is an int)"):
+        saver.put_writes(at(id=uid(1)), [(name, 1)], task(1))
+    with pytest.raises(ConfigError, match=r"channel: (has a lone surrogate|is an int)"):
+        saver.put(at(), {**checkpoint(uid(1)), "channel_values": {name: 1}}, about(1), {})
+    assert fronts.names(front) == []
+
+
 # Settings
 
 

@@ -19,7 +19,7 @@ from langgraph_guard.errors import StoreUnavailable
 from langgraph_guard.testing import FakeClock
 from langgraph_guard.testing.contracts.saver.harness import about, at, task, uid
 from tests.checkpoint.cloudflare import fronts
-from tests.checkpoint.cloudflare.fronts import checkpoint
+from tests.checkpoint.cloudflare.fronts import BUSY, checkpoint
 
 # Memory
 
@@ -120,7 +120,8 @@ def test_a_child_uses_the_saver_that_its_parent_opened(group_commit: bool) -> No
     """A server that loads first and forks then: connections are its own, and a lock that a thread held is not held."""
     front = fronts.front()
     with front.served() as place:
-        saver = CloudflareKVSaver.from_conn_string(place.url, api_token=place.api_token, group_commit=group_commit)
+        terms = {"api_token": place.api_token, "group_commit": group_commit, "deadline": BUSY}
+        saver = CloudflareKVSaver.from_conn_string(place.url, **terms)
         saver.put(at(), checkpoint(uid(1)), about(1), {})
         store, threads = saver._store, saver._link._threads
         assert threads is not None

@@ -231,7 +231,9 @@ def test_a_saver_is_used_by_two_event_loops_and_by_threads(front: KVFront) -> No
 async def test_a_saver_is_a_context_manager_and_can_be_used_again(front: KVFront) -> None:
     """What it closed it opens anew."""
     with front.served() as place:
-        async with CloudflareKVSaver.from_conn_string(place.url, api_token=place.api_token) as saver:
+        async with CloudflareKVSaver.from_conn_string(
+            place.url, api_token=place.api_token, deadline=fronts.BUSY
+        ) as saver:
             await saver.aput(at(), checkpoint(uid(1)), about(1), {})
         with saver:
             assert saver.get_tuple(at()) is not None

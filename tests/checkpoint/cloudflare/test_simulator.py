@@ -19,7 +19,7 @@ from langgraph_guard.testing.contracts.saver.conformance import Conformance
 from langgraph_guard.testing.contracts.saver.harness import about, anywhere, at, task, uid
 from langgraph_guard.testing.contracts.saver.values import VALUES
 from tests.checkpoint.cloudflare import places, worker
-from tests.checkpoint.cloudflare.fronts import checkpoint
+from tests.checkpoint.cloudflare.fronts import BUSY, checkpoint
 from tests.servers.kv import KVPlace, KVSimulator
 
 MIB = 2**20
@@ -42,7 +42,7 @@ def prefix() -> str:
 
 def saver(place: KVPlace, prefix: str, **options: Any) -> CloudflareKVSaver:
     """A process that just started. What a simulator lists is the truth."""
-    terms = {"prefix": prefix, "visibility": 0, "allowed_types": STORED_TYPES, **options}
+    terms = {"prefix": prefix, "visibility": 0, "deadline": BUSY, "allowed_types": STORED_TYPES, **options}
     return CloudflareKVSaver.from_conn_string(place.url, api_token=place.api_token, **terms)
 
 
@@ -140,7 +140,7 @@ def test_runs_and_pruning_leave_what_they_should(place: KVPlace, prefix: str) ->
 @pytest.mark.parametrize("size", [18, 19, 25, 26])
 def test_a_checkpoint_of_many_megabytes_is_stored_whole_or_refused(place: KVPlace, prefix: str, size: int) -> None:
     """What fits by our reckoning fits by Cloudflare's."""
-    with saver(place, prefix, deadline=120) as one:
+    with saver(place, prefix) as one:
         made = checkpoint(uid(1), big=b"x" * (size * MIB))
         if size == 18:
             one.put(at(), made, about(1), {})
@@ -155,7 +155,7 @@ def test_a_checkpoint_of_many_megabytes_is_stored_whole_or_refused(place: KVPlac
 
 def test_a_ttl_is_taken(place: KVPlace, prefix: str) -> None:
     """By every kind of write."""
-    with saver(place, prefix, ttl=60) as one:
+    with saver(place, prefix, ttl=3_600) as one:
         one.put(at(), checkpoint(uid(1)), about(1, run_id="r"), {})
         one.put_writes(at(id=uid(1)), [("c", 1)], task(1))
         transport = RestTransport.of_url(place.url, api_token=place.api_token)

@@ -2,7 +2,8 @@
 
 desk       `RedisDesk`: requests, decisions, what is open, the chain of deeds
 outbox     `RedisOutbox`: executions
-pages      flows over what is open, page by page
+front      how a batch of commands becomes round trips
+pages      flows over what is open, or in doubt, page by page
 reading    what is read as it lies there and judged here
 keys       where all of it lies, and the format's version
 wire       commands as the scripts' arguments, and what they answer as replies

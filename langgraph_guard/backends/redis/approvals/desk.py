@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import groupby, islice
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
-from langgraph_guard._redis import Batch, Pipelined, RedisLink, check_prefix
-from langgraph_guard.backends.protocols import Clock
 from langgraph_guard.backends.redis.approvals import wire
+from langgraph_guard.backends.redis.approvals.front import Asked, Front
 from langgraph_guard.backends.redis.approvals.keys import keyspace
 from langgraph_guard.backends.redis.approvals.pages import Files
-from langgraph_guard.backends.redis.approvals.reading import Asking, Times, known_approvals, read_approvals
-from langgraph_guard.flow import arun, run
+from langgraph_guard.backends.redis.approvals.reading import Asking, known_approvals, read_approvals
 from langgraph_guard.policies.approval.checks import check
 from langgraph_guard.policies.approval.commands import (
     Decide,
@@ -28,10 +24,9 @@ from langgraph_guard.policies.approval.desk import approval_key, look
 
 Paged: TypeAlias = Pending | Sweep
 Single: TypeAlias = Request | Decide | Look | Trail
-Asked: TypeAlias = tuple[Batch, Callable[[list[Any]], DeskReply]]
 
 
-class RedisDesk:
+class RedisDesk(Front[Single, Paged, DeskReply]):
     """Linearizable among all who share the server; what is of one tenant is in one slot of a Cluster.
 
     One round trip for neighbours of a batch that request, decide, look or read the chain; `Pending` and `Sweep` go page
@@ -39,33 +34,10 @@ class RedisDesk:
     `clock`: whose time the rules use; `None` is the server's.
     """
 
-    def __init__(self, link: RedisLink, clock: Clock | None = None, *, prefix: str = "lgg") -> None:
-        self._link = link
-        self._times = Times(clock)
-        self._prefix = check_prefix(prefix)
+    PAGED = (Pending, Sweep)
 
-    @property
-    def instant(self) -> bool:
-        return False
-
-    def execute(self, commands: Sequence[DeskCommand]) -> list[DeskReply]:
-        return run(self._obeyed(commands), self._link.execute)
-
-    async def aexecute(self, commands: Sequence[DeskCommand]) -> list[DeskReply]:
-        return await arun(self._obeyed(commands), self._link.aexecute)
-
-    def _obeyed(self, commands: Sequence[DeskCommand]) -> Asking[list[DeskReply]]:
-        for command in commands:
-            check(command)
-        replies: list[DeskReply] = []
-        for kind, several in groupby(commands, lambda each: Paged if isinstance(each, Paged) else Single):
-            if kind is Single:
-                replies += yield from self._together(cast(list[Single], list(several)))
-                continue
-            for command in several:
-                reply = yield from self._paged(cast(Paged, command))
-                replies.append(reply)
-        return replies
+    def _check(self, command: DeskCommand) -> None:
+        check(command)
 
     def _paged(self, command: Paged) -> Asking[DeskReply]:
         files = Files(keyspace(self._prefix, command.tenant), self._times)
@@ -73,13 +45,7 @@ class RedisDesk:
             return (yield from files.pending(command))
         return (yield from files.sweep())
 
-    def _together(self, commands: Sequence[Single]) -> Asking[list[DeskReply]]:
-        asked = [self._asked(command) for command in commands]
-        replies = iter((yield Pipelined(each for batch, _ in asked for each in batch)))
-        return [tell(list(islice(replies, len(batch)))) for batch, tell in asked]
-
-    def _asked(self, command: Single) -> Asked:
-        """What to send for a command, and how to read what comes back."""
+    def _asked(self, command: Single) -> Asked[DeskReply]:
         keys, now = keyspace(self._prefix, command.tenant), self._times.told()
         match command:
             case Request():

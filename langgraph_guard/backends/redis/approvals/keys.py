@@ -3,11 +3,13 @@
     {lgg:desk:<tenant>}:h         HASH  the end of the chain of deeds: v (the format's version), number, hash
     {lgg:desk:<tenant>}:d         LIST  the newest 10,000 deeds, each as what was hashed, and its hash
     {lgg:desk:<tenant>}:o         ZSET  open requests, score 0: "instant id", two zero bytes, "expires thread"
+    {lgg:desk:<tenant>}:b         ZSET  executions that have not ended, score 0: "end of the lease, hash"
     {lgg:desk:<tenant>}:a:<id>    HASH  a request: v, and the fields of `Approval`; a closed one goes after 30 days
-    {lgg:desk:<tenant>}:e:<hash>  HASH  an execution: v, and the fields of `Execution`; an ended one goes after 30 days
+    {lgg:desk:<tenant>}:e:<hash>  HASH  an execution: v, and the fields of `Execution`, and thread, call_id, digest; an
+                                        ended one goes after 30 days
 
 Lists, and deeds, are words with their length in bytes before each: `3:ada2:bo`. `requirement` is JSON. Instants are
-seconds since 1970, to the last bit of a double; among the open ones with 9 decimals. What there is none of is empty.
+seconds since 1970, to the last bit of a double; in the two sets with 9 decimals. What there is none of is empty.
 `swept`, in a request that a sweep closed, is that command's mark.
 """
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from langgraph_guard._redis.keys import part
 from langgraph_guard.policies.approval.actions import hashed
@@ -39,18 +41,25 @@ class Keyspace(NamedTuple):
     head: str
     deeds: str
     open: str
+    begun: str
 
     def approval(self, id: str) -> str:
         return f"{self.tag}:a:{part(id, 'approval id')}"
 
     def execution(self, key: EffectKey) -> str:
-        return f"{self.tag}:e:{hashed('effect', *key)}"
+        return self.execution_at(hashed("effect", *key))
+
+    def execution_at(self, end: str) -> str:
+        return f"{self.tag}:e:{end}"
+
+    @classmethod
+    def at(cls, tag: str) -> Self:
+        return cls(tag, f"{tag}:h", f"{tag}:d", f"{tag}:o", f"{tag}:b")
 
 
 @lru_cache(maxsize=4_096)
 def keyspace(prefix: str, tenant: str) -> Keyspace:
-    tag = f"{{{prefix}:desk:{part(tenant, 'tenant')}}}"
-    return Keyspace(tag, f"{tag}:h", f"{tag}:d", f"{tag}:o")
+    return Keyspace.at(f"{{{prefix}:desk:{part(tenant, 'tenant')}}}")
 
 
 # Lists

@@ -1,20 +1,18 @@
-"""The outbox on a server: the rules of `policies/outbox.py` again as Lua, one round trip per batch of commands."""
+"""The outbox on a server: the rules of `policies/outbox.py` again as Lua, one round trip for neighbours of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any, TypeAlias
 
-from langgraph_guard._redis import Batch, Pipelined, RedisLink, check_prefix
-from langgraph_guard.backends.protocols import Clock
 from langgraph_guard.backends.redis.approvals import wire
+from langgraph_guard.backends.redis.approvals.front import Asked, Front
 from langgraph_guard.backends.redis.approvals.keys import keyspace
-from langgraph_guard.backends.redis.approvals.reading import Asking, Times, known_execution, read_execution
-from langgraph_guard.flow import arun, run
+from langgraph_guard.backends.redis.approvals.pages import doubts
+from langgraph_guard.backends.redis.approvals.reading import Asking, known_execution, read_execution
 from langgraph_guard.policies.outbox import (
     Claim,
     Done,
+    Doubts,
     Extend,
     Failed,
     LookUp,
@@ -26,10 +24,10 @@ from langgraph_guard.policies.outbox import (
 )
 from langgraph_guard.policies.outbox_checks import check
 
-Asked: TypeAlias = tuple[Batch, Callable[[list[Any]], OutboxReply]]
+Single: TypeAlias = Claim | Done | Failed | Extend | Resolve | LookUp
 
 
-class RedisOutbox:
+class RedisOutbox(Front[Single, Doubts, OutboxReply]):
     """Linearizable among all who share the server; on the same chain of deeds, and in the same slot, as the tenant's
     requests: a claim and the look at the request that covers it are one atomic step.
 
@@ -38,30 +36,15 @@ class RedisOutbox:
     rules use; `None` is the server's.
     """
 
-    def __init__(self, link: RedisLink, clock: Clock | None = None, *, prefix: str = "lgg") -> None:
-        self._link = link
-        self._times = Times(clock)
-        self._prefix = check_prefix(prefix)
+    PAGED = (Doubts,)
 
-    @property
-    def instant(self) -> bool:
-        return False
+    def _check(self, command: OutboxCommand) -> None:
+        check(command)
 
-    def execute(self, commands: Sequence[OutboxCommand]) -> list[OutboxReply]:
-        return run(self._obeyed(commands), self._link.execute)
+    def _paged(self, command: Doubts) -> Asking[OutboxReply]:
+        return (yield from doubts(keyspace(self._prefix, command.tenant), self._times, command))
 
-    async def aexecute(self, commands: Sequence[OutboxCommand]) -> list[OutboxReply]:
-        return await arun(self._obeyed(commands), self._link.aexecute)
-
-    def _obeyed(self, commands: Sequence[OutboxCommand]) -> Asking[list[OutboxReply]]:
-        for command in commands:
-            check(command)
-        asked = [self._asked(command) for command in commands]
-        replies = iter((yield Pipelined(each for batch, _ in asked for each in batch)))
-        return [tell(list(islice(replies, len(batch)))) for batch, tell in asked]
-
-    def _asked(self, command: OutboxCommand) -> Asked:
-        """What to send for a command, and how to read what comes back."""
+    def _asked(self, command: Single) -> Asked[OutboxReply]:
         keys, now = keyspace(self._prefix, command.key.tenant), self._times.told()
         match command:
             case Claim():

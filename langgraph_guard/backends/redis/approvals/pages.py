@@ -1,4 +1,4 @@
-"""A tenant's open requests, page by page, as flows."""
+"""A tenant's open requests, and its executions in doubt, page by page, as flows."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from typing import Final
 from langgraph_guard._redis import Pipelined
 from langgraph_guard.backends.redis.approvals import wire
 from langgraph_guard.backends.redis.approvals.keys import Keyspace, Place, beyond
-from langgraph_guard.backends.redis.approvals.reading import Asking, Times, known_approvals, read_approvals
+from langgraph_guard.backends.redis.approvals.reading import (
+    Asking,
+    Times,
+    known_approvals,
+    known_doubts,
+    read_approvals,
+    read_begun,
+)
 from langgraph_guard.policies.approval.commands import Approval, Pending
 from langgraph_guard.policies.approval.desk import waits
+from langgraph_guard.policies.outbox import Doubt, Doubts
 
 PAGE: Final = 500
 """Places that are looked at in one round trip."""
 
 AT_ONCE: Final = 25
 """Requests that one call of a script closes: a server does nothing else meanwhile."""
+
+INSTANT: Final = 26
+"""Bytes of an instant in a place."""
 
 BEGINNING: Final = b"-"
 
@@ -68,6 +79,25 @@ class Files:
         replies = yield Pipelined([*self._times.ask(), asked])
         now, (members,) = self._times.answered(replies)
         return now, [Place.of(each) for each in members]
+
+
+def doubts(keys: Keyspace, times: Times, command: Doubts) -> Asking[tuple[Doubt, ...]]:
+    """Two round trips a page: which have not ended and have no lease any more, and what they are."""
+    found: list[Doubt] = []
+    start: bytes | None = b"(%b\xff" % command.after.encode() if command.after else BEGINNING
+    limit = min(PAGE, command.count)
+    while start and len(found) < command.count:
+        asked = ("ZRANGEBYLEX", keys.begun, start, "+", "LIMIT", 0, limit)
+        replies = yield Pipelined([*times.ask(), asked])
+        now, (members,) = times.answered(replies)
+        over = [each for each in members if float(each[:INSTANT]) <= now]
+        chosen = over[: command.count - len(found)]
+        replies = yield Pipelined(read_begun(keys, (each[INSTANT + 1 :].decode() for each in chosen)))
+        # Of these, somebody may have ended one since the page was read: then there is room for more.
+        found += known_doubts(command.tenant, replies, now)
+        is_last = len(chosen) == len(over) < limit
+        start = None if is_last else b"(" + chosen[-1]
+    return tuple(found)
 
 
 def _runs(place: Place, now: float) -> bool:

@@ -11,7 +11,7 @@ from langgraph_guard.backends.redis.approvals import wire
 from langgraph_guard.backends.redis.approvals.keys import APPROVAL, EXECUTION, Keyspace
 from langgraph_guard.policies.approval.commands import RETENTION, Approval
 from langgraph_guard.policies.outbox import RETENTION as KEPT
-from langgraph_guard.policies.outbox import EffectKey, Execution
+from langgraph_guard.policies.outbox import Doubt, EffectKey, Execution, doubt
 
 Result = TypeVar("Result")
 Asking: TypeAlias = Generator[Batch, list[Any], Result]
@@ -57,6 +57,23 @@ def known_execution(replies: Sequence[Any], now: float) -> Execution | None:
     found = wire.execution(replies[0])
     ended = found is not None and found.state in ("done", "failed")
     return None if found is None or (ended and found.at + KEPT <= now) else found
+
+
+def read_begun(keys: Keyspace, hashes: Iterable[str]) -> Batch:
+    return [("HMGET", keys.execution_at(each), *EXECUTION, "thread", "call_id", "digest") for each in hashes]
+
+
+def known_doubts(tenant: str, replies: Iterable[Any], now: float) -> list[Doubt]:
+    """Those that are in doubt."""
+    found = [_doubt(tenant, *values, now=now) for values in replies]
+    return [each for each in found if each is not None]
+
+
+def _doubt(tenant: str, *values: Any, now: float) -> Doubt | None:
+    execution = wire.execution(values[: len(EXECUTION)])
+    if execution is None:
+        return None
+    return doubt(EffectKey(tenant, *wire.words(values[len(EXECUTION) :])), execution, now)
 
 
 def _is_forgotten(approval: Approval, now: float) -> bool:

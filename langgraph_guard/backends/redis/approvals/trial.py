@@ -52,4 +52,4 @@ def is_as_expected(found: list[Any]) -> bool:
 
 def keys_of(keys: Keyspace) -> list[str]:
     """All that the trial may leave."""
-    return [keys.head, keys.deeds, keys.open, keys.approval(REQUEST.id), keys.execution(EFFECT)]
+    return [keys.head, keys.deeds, keys.open, keys.begun, keys.approval(REQUEST.id), keys.execution(EFFECT)]

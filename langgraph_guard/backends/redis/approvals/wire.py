@@ -143,7 +143,7 @@ def _requirement(text: str) -> tuple[Any, ...] | None:
 
 def claim(keys: Keyspace, now: str, command: Claim) -> Call:
     key = command.key
-    places = [keys.execution(key), keys.head, keys.deeds]
+    places = [keys.execution(key), keys.head, keys.deeds, keys.begun]
     if command.approval:
         places.append(keys.approval(command.approval))
     asked = (command.owner, repr(float(command.lease)), command.approval, int(command.required))
@@ -157,20 +157,21 @@ def finish(keys: Keyspace, now: str, command: Done | Failed) -> Call:
         result = command.result
     else:
         state = "in_doubt" if command.happened else "failed"
-    places = (keys.execution(key), keys.head, keys.deeds)
-    return (scripts.FINISH, 3, *places, now, key.idempotency_key, key.digest, command.fence, state, result)
+    places = (keys.execution(key), keys.head, keys.deeds, keys.begun)
+    return (scripts.FINISH, len(places), *places, now, key.idempotency_key, key.digest, command.fence, state, result)
 
 
 def extend(keys: Keyspace, now: str, command: Extend) -> Call:
-    return (scripts.EXTEND, 1, keys.execution(command.key), now, command.fence, repr(float(command.lease)))
+    places = (keys.execution(command.key), keys.begun)
+    return (scripts.EXTEND, len(places), *places, now, command.fence, repr(float(command.lease)))
 
 
 def resolve(keys: Keyspace, now: str, command: Resolve) -> Call:
     key = command.key
-    places = (keys.execution(key), keys.head, keys.deeds)
+    places = (keys.execution(key), keys.head, keys.deeds, keys.begun)
     state = "failed" if command.result is None else "done"
-    told = (key.idempotency_key, key.digest, command.by, state, command.result or "")
-    return (scripts.RESOLVE, 3, *places, now, *told)
+    told = (key.idempotency_key, key.digest, command.by, state, command.result or "", command.reason)
+    return (scripts.RESOLVE, len(places), *places, now, *told)
 
 
 def claimed(reply: Any) -> OutboxReply:
@@ -199,6 +200,11 @@ def execution(values: Sequence[bytes | None] | None) -> Execution | None:
 
 
 # Both
+
+
+def words(values: Sequence[bytes]) -> list[str]:
+    with _as_written("read"):
+        return [each.decode() for each in values]
 
 
 def _fields(names: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langgraph_guard.testing.contracts.approvals.concurrency import Concurrency
 from langgraph_guard.testing.contracts.approvals.deciding import Deciding
-from langgraph_guard.testing.contracts.approvals.doubting import Doubts, Leases
+from langgraph_guard.testing.contracts.approvals.doubting import Doubts, Leases, Lists
 from langgraph_guard.testing.contracts.approvals.executing import Covered, Executing
 from langgraph_guard.testing.contracts.approvals.expiring import Expiring
 from langgraph_guard.testing.contracts.approvals.faults import Faults
@@ -20,7 +20,7 @@ class Desk(Deciding, Reviewers, Edits, Sources, Expiring, Waiting):
     """What people are asked, and what they say."""
 
 
-class Effects(Executing, Leases, Doubts, Covered):
+class Effects(Executing, Leases, Doubts, Lists, Covered):
     """What is done at most once."""
 
 

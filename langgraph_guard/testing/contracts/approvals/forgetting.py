@@ -57,6 +57,17 @@ class Forgetting(Harness):
         assert office.claim("w2") == office.execution()
         assert office.stands() == "in_doubt"
 
+    def test_a_page_begins_again_after_a_request_that_is_forgotten(self, office: Office, clock: FakeClock) -> None:
+        """Whether or not anything else was said to the desk since then."""
+        office.ask(id="first")
+        clock.advance(MOMENT)
+        office.ask(id="second")
+        office.decide(id="second")
+        clock.advance(KEPT - MOMENT)
+        before = office.pending(after="second")
+        clock.advance(MOMENT)
+        assert (before, office.pending(after="second")) == ([], ["first"])
+
     def test_what_is_open_is_not_forgotten(self, office: Office, clock: FakeClock) -> None:
         """Its thread waits for it."""
         office.ask(Requirement(quorum=2))

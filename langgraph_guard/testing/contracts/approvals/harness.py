@@ -19,6 +19,8 @@ from langgraph_guard.policies.outbox import (
     Claim,
     Claimed,
     Done,
+    Doubt,
+    Doubts,
     EffectKey,
     Execution,
     Extend,
@@ -138,6 +140,9 @@ class Office:
 
     def execution(self, key: EffectKey = KEY) -> Execution | None:
         return self._done(LookUp(key))  # type: ignore[no-any-return]
+
+    def doubts(self, **fields: Any) -> tuple[Doubt, ...]:
+        return self._done(Doubts(**{"tenant": TENANT, **fields}))  # type: ignore[no-any-return]
 
     def stands(self, key: EffectKey = KEY) -> str | None:
         """The state of an execution."""

@@ -14,7 +14,7 @@ from langgraph_guard.backends.protocols import ApprovalBackend
 from langgraph_guard.policies.approval.chain import verify
 from langgraph_guard.policies.approval.commands import Look, Pending, Request, Sweep, Trail
 from langgraph_guard.policies.approval.rules import Requirement
-from langgraph_guard.policies.outbox import Claim, Done, EffectKey, Extend, Failed, LookUp, Resolve
+from langgraph_guard.policies.outbox import Claim, Done, Doubts, EffectKey, Extend, Failed, LookUp, Resolve
 from langgraph_guard.testing.clock import FakeClock
 from langgraph_guard.testing.contracts.approvals.folders import Said
 from langgraph_guard.testing.contracts.approvals.harness import (
@@ -61,6 +61,7 @@ class ApprovalMachine(RuleBasedStateMachine):
         self.office = self._driven.__enter__()
         self.model = Model()
         self.sent: list[tuple[bool, Any]] = []
+        self.seen = ""
 
     def teardown(self) -> None:
         self._driven.__exit__(None, None, None)
@@ -126,9 +127,20 @@ class ApprovalMachine(RuleBasedStateMachine):
         else:
             self._do(Done(key, fence, end))
 
-    @rule(key=keys, by=st.sampled_from(["ann", "bob"]), result=st.sampled_from(["paid", None]))
-    def somebody_looked(self, key: EffectKey, by: str, result: str | None) -> None:
-        self._do(Resolve(key, by, result))
+    @rule(
+        key=keys,
+        by=st.sampled_from(["ann", "bob"]),
+        result=st.sampled_from(["paid", None]),
+        reason=st.sampled_from(["", "I asked", "é"]),
+    )
+    def somebody_looked(self, key: EffectKey, by: str, result: str | None, reason: str) -> None:
+        self._do(Resolve(key, by, result, reason))
+
+    @rule(tenant=tenants, goes_on=st.booleans())
+    def somebody_reads_what_is_in_doubt(self, tenant: str, goes_on: bool) -> None:
+        (page,) = self.office.do(Doubts(tenant, self.seen if goes_on else "", 1))
+        assert said(page) == self.model.tell(Doubts(tenant, self.seen if goes_on else "", 1), self.clock.now())
+        self.seen = page[-1].place if page else ""
 
     @rule(seconds=st.sampled_from([0.001, 1.0, 3.0, 60.0, 100.0, 3_600.0, 20 * 86_400.0, 40 * 86_400.0]))
     def time_passes(self, seconds: float) -> None:
@@ -151,7 +163,7 @@ class ApprovalMachine(RuleBasedStateMachine):
                 assert told(reply) == self.model.logbook.get(command.tenant, [])
             else:
                 assert said(reply) == self.model.tell(command, now)
-        looks = [LookUp(key) for key in KEYS]
+        looks = [*(LookUp(key) for key in KEYS), *map(Doubts, TENANTS)]
         assert [said(reply) for reply in self.office.do(*looks)] == [self.model.tell(look, now) for look in looks]
 
     def _tell(self, command: Request | Any) -> Said:

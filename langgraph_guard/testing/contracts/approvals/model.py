@@ -12,6 +12,8 @@ from langgraph_guard.policies.outbox import (
     Claim,
     Claimed,
     Done,
+    Doubt,
+    Doubts,
     EffectKey,
     Execution,
     Extend,
@@ -96,6 +98,8 @@ class Model(Cabinet):
             return True
         if stands == "done" or (stands == "failed" and became != "done"):
             return (stands, job.attempts[-1][3]) == (became, result)
+        if became == "in_doubt":
+            job.attempts[-1][1] = min(job.attempts[-1][1], now)
         job.attempts[-1][2:4] = [became, result]
         job.closed_at = now if became != "in_doubt" else None
         self._note(key, became)
@@ -114,11 +118,21 @@ class Model(Cabinet):
             became = "failed" if command.result is None else "done"
             job.attempts[-1][2:4] = [became, command.result or ""]
             job.closed_at = now
-            self._note(command.key, f"resolved_{became}", command.by)
+            told = (command.key.idempotency_key, command.by, command.key.digest, command.reason)
+            self._log(command.key.tenant, f"resolved_{became}", *told)
         return self._job(command.key, now)
 
     def _lookup(self, command: LookUp, now: float) -> Said:
         return self._job(command.key, now)
+
+    def _doubts(self, command: Doubts, now: float) -> Said:
+        doubtful = [
+            (f"{job.attempts[-1][1]:026.9f} {key.idempotency_key}", key)
+            for key, job in self.jobs.items()
+            if key.tenant == command.tenant and job.stands(now) == "in_doubt"
+        ]
+        behind = sorted(each for each in doubtful if each[0] > command.after)
+        return tuple(("doubt", *key, self._job(key, now)) for _, key in behind[: command.count])
 
     def _doubt(self, key: EffectKey, now: float) -> None:
         """Write down that its lease has ended, if it has."""
@@ -127,9 +141,9 @@ class Model(Cabinet):
             attempt[2] = "in_doubt"
             self._note(key, "in_doubt")
 
-    def _note(self, key: EffectKey, kind: str, by: str = "") -> None:
+    def _note(self, key: EffectKey, kind: str) -> None:
         owner, _, _, _, approval = self.jobs[key].attempts[-1]
-        self._log(key.tenant, kind, key.idempotency_key, by or owner, key.digest, approval)
+        self._log(key.tenant, kind, key.idempotency_key, owner, key.digest, approval)
 
     def _job(self, key: EffectKey, now: float) -> Said:
         job = self.jobs.get(key)
@@ -155,6 +169,8 @@ def said(reply: Any) -> Said:
         case Decided():
             assert reply.won == (not reply.problem)
             return ("decided", reply.problem, said(reply.approval))
+        case Doubt():
+            return ("doubt", *reply.key, said(reply.execution))
         case Execution():
             return ("job", *reply[:3], reply.ends_at, reply.result, reply.approval)
         case Approval():

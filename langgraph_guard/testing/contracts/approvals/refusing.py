@@ -10,7 +10,7 @@ import pytest
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.policies.approval.commands import Look, Pending, Sweep, Trail
 from langgraph_guard.policies.approval.rules import Requirement
-from langgraph_guard.policies.outbox import Claim, Done, EffectKey, Extend, Failed, LookUp, Resolve
+from langgraph_guard.policies.outbox import Claim, Done, Doubts, EffectKey, Extend, Failed, LookUp, Resolve
 from langgraph_guard.testing.contracts.approvals.harness import KEY, TENANT, Harness, Office, decide, request
 
 HALF: Final = "half a pair \ud83e"
@@ -84,7 +84,10 @@ OUTBOX: Final[list[tuple[str, Any]]] = [
     *(("lease", Extend(KEY, 1, wrong)) for wrong in NUMBERS),
     *(("by", Resolve(KEY, wrong, None)) for wrong in any_of("", None, 7)),
     *(("result", Resolve(KEY, "ann", wrong)) for wrong in any_of(7, b"", HALF)),
-    ("reason", Resolve(KEY, "ann", None, None)),  # type: ignore[arg-type]
+    *(("reason", Resolve(KEY, "ann", None, wrong)) for wrong in any_of(None, HALF, "x" * 1_001)),
+    *(("tenant", Doubts(wrong)) for wrong in any_of(None, 7, HALF, LONG)),
+    *(("after", Doubts(TENANT, wrong)) for wrong in any_of(None, 7, " ", "c1", f"{0:026.9f} {'f' * 31}g")),
+    *(("count", Doubts(TENANT, count=wrong)) for wrong in any_of(0, -1, 10_001, 1.0, True, None)),
 ]
 
 
