@@ -204,14 +204,19 @@ class StoreError(_Record):
 
 @dataclass(eq=False)
 class StoreUnavailable(StoreError):
-    """No answer within `waited` seconds. A write may or may not have happened; doing it again does no harm."""
+    """No answer within `waited` seconds. A write may or may not have happened; doing it again does no harm.
+
+    `why`: what the last attempt met, where that is plain.
+    """
 
     store: str
     operation: str
     waited: float
+    why: str = ""
 
     def __str__(self) -> str:
-        return f"{self.store} did not answer {self.operation} within {self.waited:.1f} s"
+        why = f": {self.why}" if self.why else ""
+        return f"{self.store} did not answer {self.operation} within {self.waited:.1f} s{why}"
 
 
 @dataclass(eq=False)

@@ -130,12 +130,18 @@ def final(error: BaseException, operation: str, waited: float) -> StoreError | N
         return StoreRefused(STORE, operation, f"it answered with an error ({known})")
     if remedy(error) == "none":
         return None
-    return StoreUnavailable(STORE, operation, waited)
+    why = "nothing listens at its address" if _met(error, ConnectionRefusedError) else ""
+    return StoreUnavailable(STORE, operation, waited, why)
 
 
 def _certificate(error: BaseException | None) -> bool:
+    return _met(error, ssl.SSLCertVerificationError)
+
+
+def _met(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an error of this kind is behind it."""
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if isinstance(error, kind):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -60,7 +60,8 @@ def nothing(said: argparse.Namespace) -> str:
     """What is not there."""
     thread, trace = said.thread, getattr(said, "trace", None)
     of = f" of thread {tree.plain(thread)!r}" if thread else f" of trace {tree.plain(trace)!r}" if trace else ""
-    return f"no steps{of} in the log"
+    hint = "" if of else ": was the run given observability.run_config(…)?"
+    return f"no steps{of} in the log{hint}"
 
 
 def wide() -> Console:

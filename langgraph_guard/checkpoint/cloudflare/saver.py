@@ -128,8 +128,9 @@ class CloudflareKVSaver(FlowSaver):
 
         It is usable at once, and a context manager, sync and async, that closes its connections.
         """
-        if not isinstance(api_token, str):
-            raise ConfigError("api_token", "is missing")
+        for name, value in (("account_id", account_id), ("api_token", api_token)):
+            if not isinstance(value, str):
+                raise ConfigError(name, "is missing")
         transport = RestTransport(namespace_id, account_id=account_id, api_token=api_token, base_url=base_url)
         return cls._owning(transport, **options)
 

@@ -33,7 +33,7 @@ def found(backend: ApprovalBackend, id: str) -> Approval:
     """The request with this id. Raises `Unknown`."""
     (approval,) = tell(backend, Look(backend.tenant, (id,)))
     if approval is None:
-        raise Unknown("no such request: its id is whole, its tenant and prefix are these?")
+        raise Unknown("no such request: is the id whole, and are these its tenant and prefix?")
     return cast(Approval, approval)
 
 

@@ -126,7 +126,7 @@ class _ByModel:
             except GraphBubbleUp:
                 raise
             except Exception as error:
-                _log.warning("a summary is written without its model: %s", type(error).__name__)
+                _log.warning("a summary is written without its model: %s (%s)", type(error).__name__, reason_of(error))
                 return reason_of(error)
             self.summary = self.changed(patches)
             self.read = self.said.index(group[-1][0]) + 1

@@ -92,7 +92,7 @@ def _said(answer: Any) -> Iterable[Any]:
         raise Unclear("an answer without decisions")
     if isinstance(answer, (list, tuple)):
         return list(answer)
-    raise Unclear(f"an answer that is a {type(answer).__name__}")
+    raise Unclear(f"an answer of type {type(answer).__name__}")
 
 
 def _named(key: str, decision: Any) -> Mapping[str, Any]:
