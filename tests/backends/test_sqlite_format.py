@@ -78,7 +78,8 @@ CREATE INDEX approvals_open ON approvals (tenant, at, id) WHERE until IS NULL;
 CREATE INDEX approvals_ends ON approvals (tenant, ends) WHERE until IS NULL AND ends IS NOT NULL;
 CREATE INDEX approvals_until ON approvals (until) WHERE until IS NOT NULL;
 CREATE TABLE effects (tenant TEXT NOT NULL, thread TEXT NOT NULL, call_id TEXT NOT NULL, digest TEXT NOT NULL, \
-until REAL, row TEXT NOT NULL, PRIMARY KEY (tenant, thread, call_id, digest));
+place TEXT, until REAL, row TEXT NOT NULL, PRIMARY KEY (tenant, thread, call_id, digest));
+CREATE INDEX effects_place ON effects (tenant, place) WHERE place IS NOT NULL;
 CREATE INDEX effects_until ON effects (until) WHERE until IS NOT NULL;
 CREATE TABLE trail (tenant TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (tenant, number)) \
 WITHOUT ROWID;

@@ -794,7 +794,7 @@ def test_a_rule_for_a_tool_of_another_node_is_fine() -> None:
 
 def test_a_failure_is_logged_by_its_kind_and_place(mode: str, caplog: pytest.LogCaptureFixture) -> None:
     """The model reads what to do; whoever looks after the tool reads where it broke, and no contents."""
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         Agent(ToolGuard(), [fail], mode).ask(wanted(("fail", {"why": "a secret"})))
     (line,) = [each.getMessage() for each in caplog.records if "failed:" in each.getMessage()]
     assert re.fullmatch(r"fail failed: RuntimeError at test_guard\.py:\d+", line)

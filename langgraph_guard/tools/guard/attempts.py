@@ -173,7 +173,7 @@ class Attempts:
                 raise
             found = answer(call, self._failure(call, error), error)
             if call.made and not (call.contract and call.contract.logs):  # whose own line says it
-                _log.warning("%s failed: %s at %s", call.name, type(error).__name__, _place(error))
+                _log.info("%s failed: %s at %s", call.name, type(error).__name__, _place(error))
         else:
             found = heard(call, output)
         found.seconds = self._clock.now() - began
