@@ -8,8 +8,10 @@ events      what it says
 backends    what processes share
 tools       what happens around a tool call
 nodes       policies as graph nodes
+checkpoint  where runs survive
+observability  who listens
 testing     for your tests and ours
-cli         `langgraph-guard demo`
+cli         `langgraph-guard demo`, and what people do from a terminal
 
 Every name below is imported when it is first used, so `import langgraph_guard` stays light.
 """

@@ -40,6 +40,12 @@ def add(a: int, b: int) -> int:
 
 
 @tool
+def neutral() -> str:
+    """Nobody has to agree to it."""
+    return "done"
+
+
+@tool
 def fail(why: str) -> str:
     """Always fails."""
     raise RuntimeError(why)
@@ -784,6 +790,16 @@ def test_a_rule_with_a_slip_of_the_pen_is_found_when_the_graph_is_built() -> Non
     approvals = Approvals(ApprovalPolicy({"fial": ApprovalRule()}), MemoryBackend())
     with pytest.raises(ConfigError, match=r"rules\[fial\].*did you mean 'fail'"):
         ToolGuard(approvals=approvals).node([add, fail])
+
+
+def test_without_a_thread_what_needs_approval_does_not_run(mode: str) -> None:
+    """There is nobody who could have agreed; what needs nobody runs."""
+    approvals = Approvals(ApprovalPolicy({"add": ApprovalRule()}), MemoryBackend())
+    agent = Agent(ToolGuard(approvals=approvals), [add, neutral], mode, saver=False)
+
+    state = agent.ask(wanted(("add", {"a": 1, "b": 1}), ("neutral", {})), config={"configurable": {}})
+
+    assert kinds(state) == ["denied", None]
 
 
 def test_a_rule_for_a_tool_of_another_node_is_fine() -> None:

@@ -38,6 +38,8 @@ class Agreed:
         except ActionRefused as refused:
             return untold(call, refused) if concerned else (yield from make(call))
         needs = self._approvals.rule(action, tainted=_tainted(call)).effect != "allow"
+        if not call.thread:  # Nobody can have been asked, and no outbox could tell this call from another run's.
+            return _denied(call, None) if needs else (yield from make(call))
         if not (concerned or needs):
             return (yield from make(call))
         # Of a tool without a contract nobody knows that it has no side effects.

@@ -205,9 +205,9 @@ class ToolGuard:
             return said
         if (recorded := replayed(call)) is not None:
             return recorded
-        if self._executions is not None and call.thread:
-            return (yield from self._executions.make(call, self._made))
-        return (yield from self._made_once(call))
+        if self._executions is None or not (call.thread or self._approvals):
+            return (yield from self._made_once(call))
+        return (yield from self._executions.make(call, self._made if call.thread else self._made_once))
 
     def _made_once(self, call: GuardedCall) -> ToolFlow:
         if call.has_effects and call.step:
