@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.types import Command, Interrupt, Send
 
+from langgraph_guard.observability import redaction
 from langgraph_guard.observability.redaction import FAILED, HIDDEN, MARGIN, Redactor, default_redact
 
 SECRETS = {
@@ -68,6 +69,22 @@ def test_no_text_stalls_it(part: str) -> None:
     """Texts come from models and users: with a pattern that goes over one again from each place, a quarter of a
     megabyte that was written for it takes longer than any test may."""
     assert default_redact(part * (250_000 // len(part)))
+
+
+_PARTS = [
+    *("sk", "pk", "rk", "AKIA", "ASIA", "ghp", "github_pat", "xox", "AIza", "eyJ", "Bearer", "BASIC", "İ", "ſ", "K"),
+    *("Password", "passwd", "PWD", "secret", "api", "access", "Key", "toKen", "Authorization", "\u00a0", "\n"),
+    *("-", "_", " ", ":", "=", '"', "'", ".", "b", "x" * 30, "A1B2C3D4E5F6G7H8"),
+]
+
+
+@pytest.mark.parametrize("shape", ["_SCHEME", "_TOKEN", "_NAMED"])
+@given(parts=st.lists(st.sampled_from(_PARTS), max_size=12))
+def test_a_quick_look_misses_no_secret(shape: str, parts: list[str]) -> None:
+    """It is what makes a text without secrets cheap; a secret that it passes over is in every trace."""
+    text, sought = "".join(parts), getattr(redaction, shape)
+    looked_at = text if shape == "_TOKEN" else text.lower()
+    assert sought.hide(text, looked_at) == sought._pattern.sub(sought._shown, text)
 
 
 def test_what_stays_in_a_value_stays_what_it_was() -> None:
