@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,45 @@ def test_a_closed_recorder_takes_nothing_more(tmp_path: Path) -> None:
     assert recorder.dropped == 1
 
 
+def test_a_record_shows_what_was_there_when_it_happened() -> None:
+    """It is made later, in the thread that writes; tools change what they are given, and agents their lists."""
+    got: list[Step] = []
+    entered, released = threading.Event(), threading.Event()
+
+    def slow(each: Step) -> None:
+        entered.set()
+        released.wait()
+        got.append(each)
+
+    recorder = StepRecorder(slow)
+    given: dict[str, Any] = {"orders": ["4711"]}
+    output: dict[str, Any] = {"sent": []}
+    recorder.add(step(0))
+    assert entered.wait(PATIENCE)
+    run = uuid.uuid4()
+    recorder.on_tool_start({"name": "send"}, "", run_id=run, inputs=given)
+    recorder.on_tool_end(output, run_id=run)
+    given["orders"].append("of somebody else")
+    output["sent"] = given["orders"]
+    released.set()
+    assert recorder.close(PATIENCE)
+    assert (got[1].args, got[1].result) == ('{"orders": ["4711"]}', '{"sent": []}')
+
+
+def test_a_record_that_cannot_be_made_costs_no_other() -> None:
+    """The batch has five hundred."""
+    got: list[Step] = []
+
+    def made(number: int) -> Step:
+        return step(1 // number)
+
+    writer = Writer(Called(got.append), 10, made)
+    for number in (1, 0, 1):
+        writer.put(number)
+    assert writer.close(PATIENCE)
+    assert (len(got), writer.dropped) == (2, 1)
+
+
 def test_long_prompts_that_wait_have_a_bound_too() -> None:
     """Ten thousand prompts of a megabyte would be the memory of the machine."""
     entered, released = threading.Event(), threading.Event()
@@ -314,7 +354,7 @@ def test_long_prompts_that_wait_have_a_bound_too() -> None:
         entered.set()
         released.wait()
 
-    writer = Writer(Called(blocked), 10_000)
+    writer = Writer(Called(blocked), 10_000, lambda made: made)
     writer.put(step(0))
     assert entered.wait(PATIENCE)
     for number in range(10):

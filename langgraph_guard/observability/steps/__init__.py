@@ -7,7 +7,10 @@ guards      what a guard's event says of a run
 bills       which model call a charge of the ledger belongs to
 prompts     exact prompts and raw answers, for who asks for them
 answers     what a model's answer says of itself
-records     from units to records
+drafts      what has ended, and the record that the writing thread makes of it
+records     from what LangChain says to drafts
+tools       tool calls
+models      model calls
 recorder    the handler for `config["callbacks"]`
 writer      a bounded queue and the thread behind it
 sinks       where records go

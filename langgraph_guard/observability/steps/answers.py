@@ -15,9 +15,9 @@ def message_of(response: LLMResult) -> Any:
     return getattr(generation, "message", None) or getattr(generation, "text", None)
 
 
-def usage_of(message: Any) -> Usage | None:
+def usage_of(usage_metadata: Any) -> Usage | None:
     try:
-        return Usage.from_metadata(getattr(message, "usage_metadata", None))
+        return Usage.from_metadata(usage_metadata)
     except GuardError:
         return None
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from langgraph_guard.observability.steps.drafts import LISTED, Cost
 from langgraph_guard.observability.steps.units import Unit
 
-Write = Callable[[int | None], None]
-"""Writes a record, with its cost in micro-USD if that is known."""
+Write = Callable[[Cost], None]
+"""Writes a record, with its cost if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +124,21 @@ class Bills:
             for id in call.reservations:
                 book.calls.setdefault(id, call)
 
-    def ended(self, call: Unit, tokens: int, price: Callable[[], int | None], write: Write) -> None:
-        """A model call has ended. Without a meter, `price` says what it cost."""
+    def ended(self, call: Unit, tokens: Callable[[], int], write: Write) -> None:
+        """A model call has ended. Without a meter it costs what the price list says."""
         with self._lock:
             book = self._books.get(call.root)
-            charge = self._charged(book, call, tokens) if book else None
-            if charge is None and book and self._is_awaited(book, call):
-                book.ended.append(Ended(call, tokens, write))
+            if book is None:
+                cost: Cost = LISTED
+            elif charge := self._charged(book, call, used := tokens()):
+                cost = charge.usd
+            elif self._is_awaited(book, call):
+                book.ended.append(Ended(call, used, write))
                 return
-            is_outer = not (book and any(book.calls.get(id, call) is not call for id in call.reservations))
-        write(charge.usd if charge else price() if is_outer else None)
+            else:
+                is_outer = not any(book.calls.get(id, call) is not call for id in call.reservations)
+                cost = LISTED if is_outer else None
+        write(cost)
 
     def _is_awaited(self, book: _Book, call: Unit) -> bool:
         """Whether a charge for `call` is still to come."""

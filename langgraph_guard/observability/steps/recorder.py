@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,20 +17,21 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, Graph
 from langgraph.constants import START
 
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.events import RESERVATIONS
 from langgraph_guard.observability.redaction import Redactor
 from langgraph_guard.observability.relay import PREFIX, shared
 from langgraph_guard.observability.steps import guards
-from langgraph_guard.observability.steps.answers import message_of, model_of, usage_of
+from langgraph_guard.observability.steps.drafts import Clerk, Draft
+from langgraph_guard.observability.steps.models import ModelCalls
 from langgraph_guard.observability.steps.prompts import Prompts
 from langgraph_guard.observability.steps.records import Records
 from langgraph_guard.observability.steps.sinks import Lines, sink_of
-from langgraph_guard.observability.steps.step import Kind, Status, Step
+from langgraph_guard.observability.steps.step import Kind, Step
 from langgraph_guard.observability.steps.store import Store
 from langgraph_guard.observability.steps.text import Shown
-from langgraph_guard.observability.steps.units import Unit, first
+from langgraph_guard.observability.steps.tools import ToolCalls
+from langgraph_guard.observability.steps.units import Unit
 from langgraph_guard.observability.steps.writer import Writer
-from langgraph_guard.prices import PriceBook, Usage, price_book
+from langgraph_guard.prices import PriceBook, price_book
 
 _log = logging.getLogger(__name__)
 
@@ -93,14 +93,12 @@ class StepRecorder(GraphCallbackHandler):
         opened = None if self._list is not None else sink_of(sink)
         if prompts and not isinstance(opened, Store | Lines):
             raise ConfigError("prompts", "are kept in files alone: give a *.db or *.jsonl")
-        self._prompts = Prompts(redactor) if prompts else None
         self._shown = Shown(redactor, max_chars)
-        self._records = Records(self._shown, self._put)
-        self._lock = threading.Lock()
-        self._prices = price_book(None) if price is None else price
-        with suppress(Exception):
-            self._prices.rates("gpt-4o", "openai")  # A book is read when it is first asked: not within a run.
-        self._writer = Writer(opened, max_queue) if opened is not None else None
+        self._clerk = Clerk(self._shown, _read(price_book(None) if price is None else price))
+        self._records = Records(self._shown, self._clerk, self._put)
+        self._tools = ToolCalls(self._records, self._shown)
+        self._models = ModelCalls(self._records, self._shown, Prompts(redactor) if prompts else None)
+        self._writer = Writer(opened, max_queue, self._clerk.finished) if opened is not None else None
         self._leave = shared.start()
         weakref.finalize(self, _end, self._leave, self._writer)
 
@@ -124,12 +122,11 @@ class StepRecorder(GraphCallbackHandler):
         self._leave()
         return self._writer.close(timeout) if self._writer else True
 
-    def _put(self, step: Step) -> None:
+    def _put(self, record: Draft | Step) -> None:
         if self._list is not None:
-            self._list.append(step)
+            self._list.append(self._clerk.finished(record))
         elif self._writer is not None:
-            chars = sum(len(text) for text in step.attrs.values() if isinstance(text, str)) if self._prompts else 0
-            self._writer.put(step, chars)
+            self._writer.put(record, record.chars if isinstance(record, Draft) else 0)
 
     # Chains: runs, nodes, and what is between
 
@@ -147,8 +144,7 @@ class StepRecorder(GraphCallbackHandler):
     ) -> None:
         around = self._records.units.get(parent_run_id)
         name = kwargs.get("name") or (serialized or {}).get("name") or "chain"
-        is_node = name != START and any(tag.startswith(NODE) for tag in tags or ())
-        kind: Kind = "run" if around is None else "node" if is_node else "chain"
+        kind: Kind = "run" if around is None else "node" if name != START and _is_node(tags) else "chain"
         self._records.begin(kind, name, run_id, around, metadata)
 
     @_quietly
@@ -179,40 +175,20 @@ class StepRecorder(GraphCallbackHandler):
         **kwargs: Any,
     ) -> None:
         name = (serialized or {}).get("name") or kwargs.get("name") or "tool"
-        unit = self._records.begin("tool", name, run_id, self._records.units.get(parent_run_id), metadata)
-        unit.args = self._shown.value(input_str if inputs is None else inputs)
-        unit.tool_call_id = tool_call_id and self._shown.name(tool_call_id)
+        around = self._records.units.get(parent_run_id)
+        self._tools.began(name, input_str if inputs is None else inputs, run_id, around, metadata, tool_call_id)
 
     @_quietly
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         unit = self._records.units.close(run_id)
-        if unit is None:
-            return
-        status: Status = "error" if getattr(output, "status", None) == "error" else "ok"
-        result = self._shown.value(output)
-        if status == "error":
-            self._end_of_tool(unit, status, "ToolMessage", result)
-        else:
-            self._end_of_tool(unit, status, result=result)
+        if unit is not None:
+            self._tools.ended(unit, output)
 
     @_quietly
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         unit = self._records.units.close(run_id)
         if unit is not None:
-            self._end_of_tool(unit, *self._records.failure(error))
-
-    def _end_of_tool(
-        self,
-        unit: Unit,
-        status: Status,
-        error_type: str | None = None,
-        error: str | None = None,
-        result: str | None = None,
-    ) -> None:
-        if unit.around is not None:
-            with self._lock:
-                (unit.around.failed.add if status == "error" else unit.around.failed.discard)(unit.name)
-        self._records.end(unit, status, error_type, error, result=result)
+            self._tools.failed(unit, error)
 
     # Models
 
@@ -235,50 +211,19 @@ class StepRecorder(GraphCallbackHandler):
         invocation_params: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        said = invocation_params or {}
-        model = first(metadata, "ls_model_name") or first(said, "model", "model_name") or "model"
-        unit = self._records.begin("llm", model, run_id, self._records.units.get(parent_run_id), metadata)
-        unit.model, unit.provider = str(model), first(metadata, "ls_provider")
-        if reservations := first(metadata, RESERVATIONS):
-            unit.reservations = tuple(reservations)
-            self._records.bills.began(unit)
-        if self._prompts is not None:
-            unit.attrs.update(self._prompts.sent(prompt, said))
+        self._models.began(prompt, run_id, self._records.units.get(parent_run_id), metadata, invocation_params or {})
 
     @_quietly
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         unit = self._records.units.close(run_id)
-        if unit is None:
-            return
-        message = message_of(response)
-        if self._prompts is not None:
-            unit.attrs.update(self._prompts.received(message))
-        unit.model = model_of(message) or unit.model
-        self._end_of_model(unit, usage_of(message), "ok", result=self._shown.value(message))
+        if unit is not None:
+            self._models.ended(unit, response)
 
     @_quietly
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         unit = self._records.units.close(run_id)
         if unit is not None:
-            self._end_of_model(unit, None, *self._records.failure(error))
-
-    def _end_of_model(self, unit: Unit, usage: Usage | None, *how: Any, result: str | None = None) -> None:
-        ended = self._records.units.now()[1]
-
-        def write(cost: int | None) -> None:
-            self._records.end(unit, *how, result=result, usage=usage, cost=cost, ended=ended)
-
-        self._records.bills.ended(unit, usage.total_tokens if usage else 0, lambda: self._price(unit, usage), write)
-
-    def _price(self, unit: Unit, usage: Usage | None) -> int | None:
-        if usage is None or unit.model is None:
-            return None
-        try:
-            rates = self._prices.rates(unit.model, unit.provider, tier=usage.tier, at=unit.ts)
-            return rates.cost(usage) if rates else None
-        except Exception as error:  # A table of the user's own: the step is worth more than its price.
-            _log.debug("a model call has no price: %s", type(error).__name__)
-            return None
+            self._models.failed(unit, error)
 
     # Interrupts
 
@@ -316,27 +261,20 @@ class StepRecorder(GraphCallbackHandler):
             self._records.moment(unit, "guard", event, status, self._shown.facts(data))
 
     def _fold(self, unit: Unit, event: str, said: Mapping[str, Any]) -> None:
-        if event == "tool.answered":
-            self._answered(unit, said)
-        else:
-            {
-                "budget.reserved": self._records.bills.reserved,
-                "budget.settled": self._records.bills.settled,
-                "budget.released": self._records.bills.released,
-            }[event](unit, said)
-
-    def _answered(self, unit: Unit, said: Mapping[str, Any]) -> None:
-        """A failed answer to a call that did not fail, or was never made, is the guard's: nothing else tells of it."""
-        tool = self._shown.name(said.get("tool") or "unknown tool")
-        with self._lock:
-            is_told = tool in unit.failed
-            unit.failed.discard(tool)
-        if said.get("status") == "error" and not is_told:
-            attrs = self._shown.facts(said)
-            self._records.moment(unit, "guard", "tool.answered", "block", attrs, error_type=attrs.get("error_type"))
+        bills = self._records.bills
+        {
+            "tool.answered": self._tools.answered,
+            "budget.reserved": bills.reserved,
+            "budget.settled": bills.settled,
+            "budget.released": bills.released,
+        }[event](unit, said)
 
 
-def _end(leave: Callable[[], None], writer: Writer | None) -> None:
+def _is_node(tags: list[str] | None) -> bool:
+    return any(tag.startswith(NODE) for tag in tags) if tags else False
+
+
+def _end(leave: Callable[[], None], writer: Writer[Any] | None) -> None:
     leave()
     if writer is not None:
         writer.close(CLOSING)
@@ -346,3 +284,10 @@ def _check(max_queue: object, max_chars: object) -> None:
     for name, value, least in (("max_queue", max_queue, 1), ("max_chars", max_chars, 0)):
         if type(value) is not int or value < least:
             raise ConfigError(name, f"must be a whole number from {least} up")
+
+
+def _read(prices: PriceBook) -> PriceBook:
+    """A book is read when it is first asked: not within a run."""
+    with suppress(Exception):
+        prices.rates("gpt-4o", "openai")
+    return prices

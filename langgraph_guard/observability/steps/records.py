@@ -1,4 +1,4 @@
-"""From what is under way to records: where a unit belongs, how it ended, what it came to."""
+"""From what LangChain says to what is to be recorded: where a unit belongs, that it ended, how."""
 
 from __future__ import annotations
 
@@ -10,48 +10,30 @@ from uuid import UUID
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from langgraph_guard.observability.steps.bills import Bills
+from langgraph_guard.observability.steps.drafts import Clerk, Cost, Draft
 from langgraph_guard.observability.steps.step import Kind, Status, Step
 from langgraph_guard.observability.steps.text import Shown
-from langgraph_guard.observability.steps.units import Unit, Units, first
-from langgraph_guard.prices import Usage
+from langgraph_guard.observability.steps.units import Unit, Units
 
 NOT_ENDED: Final = "NotEnded"
 """The error type of what was under way when the run around it ended: cancelled, or given up."""
 
 
 class Records:
-    """Makes the records of runs, and hands them to `put`."""
+    """The units under way and what comes of them, handed to `put`: as a draft, or as a step where it takes no time."""
 
-    def __init__(self, shown: Shown, put: Callable[[Step], None]) -> None:
+    def __init__(self, shown: Shown, clerk: Clerk, put: Callable[[Draft | Step], None]) -> None:
         self.units = Units()
         self.bills = Bills(self._unclaimed)
         self._shown = shown
+        self._clerk = clerk
         self._put = put
 
     def begin(
         self, kind: Kind, name: object, run_id: UUID, around: Unit | None, metadata: Mapping[str, Any] | None
     ) -> Unit:
         ts, began = self.units.now()
-        if around is None:
-            thread = first(metadata, "thread_id")
-            trace_id = self._shown.name(first(metadata, "guard_trace_id") or str(run_id))
-            thread_id = None if thread is None else self._shown.name(str(thread))
-        else:
-            trace_id, thread_id = around.trace_id, around.thread_id
-        node = first(metadata, "langgraph_node")
-        unit = Unit(
-            run_id,
-            kind,
-            self._shown.name(name),
-            ts,
-            began,
-            around,
-            trace_id,
-            thread_id,
-            None if node is None else self._shown.name(node),
-            first(metadata, "langgraph_step"),
-            first(metadata, "langgraph_checkpoint_ns", "checkpoint_ns"),
-        )
+        unit = Unit(run_id, kind, name, metadata or {}, ts, began, around, around and around.root)
         self.units.open(unit)
         return unit
 
@@ -62,11 +44,12 @@ class Records:
         error_type: str | None = None,
         error: str | None = None,
         *,
-        result: str | None = None,
-        usage: Usage | None = None,
-        cost: int | None = None,
+        result: Any = None,
+        usage: Mapping[str, Any] | None = None,
+        cost: Cost = None,
         ended: float | None = None,
     ) -> None:
+        """`result`: the beginning of it, as `Shown.part` gives it."""
         if unit.around is None:
             for left in self.units.left_below(unit):
                 self.end(left, "error", NOT_ENDED)
@@ -74,33 +57,8 @@ class Records:
             self.bills.close(unit)
         if unit.kind == "chain" and status == "ok" and not unit.has_parts:
             return  # Routers and parsers, several to each node.
-        self._put(
-            Step(
-                ts=unit.ts,
-                trace_id=unit.trace_id,
-                thread_id=unit.thread_id,
-                id=str(unit.id),
-                parent_id=unit.recorded_parent,
-                kind=unit.kind,
-                name=unit.name,
-                node=unit.node,
-                step=unit.step,
-                checkpoint_ns=unit.checkpoint_ns,
-                status=status,
-                duration_ms=round(((self.units.now()[1] if ended is None else ended) - unit.began) * 1_000, 3),
-                model=unit.model and self._shown.name(unit.model),
-                input_tokens=usage.input_tokens if usage else None,
-                output_tokens=usage.output_tokens if usage else None,
-                cache_read_tokens=usage.cache_read_tokens if usage else None,
-                cost_micro_usd=cost,
-                error_type=error_type,
-                error=error,
-                tool_call_id=unit.tool_call_id,
-                args=unit.args,
-                result=result,
-                attrs=unit.attrs,
-            )
-        )
+        ended = self.units.now()[1] if ended is None else ended
+        self._put(Draft(unit, ended, status, error_type, error, result, usage, cost))
 
     def moment(
         self, unit: Unit, kind: Kind, name: str, status: Status, attrs: Mapping[str, Any], **fields: Any
@@ -110,15 +68,11 @@ class Records:
         self._put(
             Step(
                 ts=self.units.now()[0],
-                trace_id=unit.trace_id,
-                thread_id=unit.thread_id,
                 id=uuid.uuid4().hex,
                 parent_id=str(unit.id),
                 kind=kind,
                 name=name,
-                node=unit.node,
-                step=unit.step,
-                checkpoint_ns=unit.checkpoint_ns,
+                **self._clerk.place(unit),
                 status=status,
                 attrs=attrs,
                 **fields,

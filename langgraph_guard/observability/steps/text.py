@@ -1,15 +1,19 @@
-"""Arguments, results and errors in a few characters, without secrets: what is long is never read to its end."""
+"""Arguments, results and errors in a few characters, without secrets: what is long is never read to its end.
+
+In two halves. `part` takes the beginning of a value while the run waits; `text` makes it fit to be shown, later, in the
+thread that writes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 
-from langgraph_guard.observability.redaction import Redactor
+from langgraph_guard.observability.redaction import MARGIN, Redactor
 
 MOST_ITEMS: Final = 50
 DEEPEST: Final = 6
@@ -38,17 +42,28 @@ class Shown:
 
     def value(self, value: Any) -> str | None:
         """A value as text, dicts and lists as JSON; `None` when nothing is to be shown."""
+        return self.text(self.part(value))
+
+    def part(self, value: Any) -> Any:
+        """The beginning of a value as far as `text` needs it. What a run does to the value later does not reach it."""
         if self._limit <= 0 or value is None:
             return None
         try:
             if isinstance(value, BaseMessage):
                 value = value.text
-            if isinstance(value, str):
-                return _writable(self._redactor.clip(value, self._limit))
-            part = self._redactor.value(self._part(value, 0))
-            text = json.dumps(part, ensure_ascii=False, default=_plain)
+            return _Beginning(self._limit + MARGIN + 1).of(value)
         except Exception:
             return _plain(value)
+
+    def text(self, part: Any) -> str | None:
+        if part is None:
+            return None
+        if isinstance(part, str):
+            return _writable(self._redactor.clip(part, self._limit))
+        try:
+            text = _json(self._redactor.value(part, chars=self._limit))
+        except Exception:
+            return _plain(part)
         return _writable(text if len(text) <= self._limit else f"{text[: self._limit]}…")
 
     def error(self, error: BaseException) -> str | None:
@@ -68,23 +83,37 @@ class Shown:
             return value
         return self.name(value) if isinstance(value, str) else self.value(value)
 
-    def _part(self, value: Any, depth: int) -> Any:
-        """The beginning of a value: as many items as could be shown, and no text longer than that."""
+
+class _Beginning:
+    """As much of a value as can be shown, in texts, dicts and lists of its own. `chars` bound each text and the sum."""
+
+    def __init__(self, chars: int) -> None:
+        self._chars = chars
+        self._left = chars
+
+    def of(self, value: Any, depth: int = 0) -> Any:
         if isinstance(value, str):
-            return value if len(value) <= self._limit else self._redactor.clip(value, self._limit)
+            self._left -= len(value)
+            return str(value if len(value) <= self._chars else value[: self._chars])
+        self._left -= 1
         if value is None or isinstance(value, bool | int | float):
             return value
         if depth >= DEEPEST:
             return _plain(value)
         if isinstance(value, Mapping):
-            return {_key(key): self._part(each, depth + 1) for key, each in islice(value.items(), MOST_ITEMS)}
+            return {self._key(key): self.of(each, depth + 1) for key, each in self._first(value.items())}
         if isinstance(value, list | tuple | set | frozenset):
-            return [self._part(each, depth + 1) for each in islice(value, MOST_ITEMS)]
-        return self._part(value.text, depth) if isinstance(value, BaseMessage) else _plain(value)
+            return [self.of(each, depth + 1) for each in self._first(value)]
+        return self.of(value.text, depth) if isinstance(value, BaseMessage) else _plain(value)
 
+    def _first(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in islice(items, MOST_ITEMS):
+            if self._left <= 0:
+                return
+            yield item
 
-def _key(key: object) -> str:
-    return key[:NAME_CHARS] if isinstance(key, str) else _plain(key)
+    def _key(self, key: object) -> str:
+        return str(self.of(key))[:NAME_CHARS] if isinstance(key, str) else _plain(key)
 
 
 def _plain(value: object) -> str:
@@ -95,3 +124,6 @@ def _plain(value: object) -> str:
 def _writable(text: str) -> str:
     """Without half characters, which no file takes."""
     return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+_json: Final = json.JSONEncoder(ensure_ascii=False, default=_plain).encode

@@ -17,23 +17,24 @@ MOST_OPEN: Final = 100_000
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """Something that has begun. `status` and `attrs` are what is known of its end already."""
+    """Something that has begun, with what LangChain said of it. `status` and `attrs` are what is known of its end."""
 
     id: UUID
     kind: Kind
-    name: str
+    name: object
+    metadata: Mapping[str, Any]
     ts: float
     began: float
     around: Unit | None
-    trace_id: str
-    thread_id: str | None
-    node: str | None
-    step: int | None
-    checkpoint_ns: str | None
+    run: Unit | None
+    """The run that it is part of; `None` when it is one."""
+
     model: str | None = None
     provider: str | None = None
     tool_call_id: str | None = None
-    args: str | None = None
+    args: Any = None
+    """The beginning of what a tool was given."""
+
     status: Status | None = None
     attrs: dict[str, Any] = field(default_factory=dict)
     reservations: tuple[str, ...] = ()
@@ -42,12 +43,6 @@ class Unit:
     has_parts: bool = False
     failed: set[str] = field(default_factory=set)
     """Names of the tools below it whose last call failed."""
-
-    run: Unit | None = None
-    """The run that it is part of; `None` when it is one."""
-
-    def __post_init__(self) -> None:
-        self.run = None if self.around is None else self.around.root
 
     @property
     def root(self) -> Unit:
@@ -62,10 +57,6 @@ class Unit:
 
     def is_within(self, other: Unit) -> bool:
         return any(each is other for each in self.lineage())
-
-    @property
-    def recorded_parent(self) -> str | None:
-        return None if self.around is None else str(self.around.id)
 
 
 class Units:

@@ -7,7 +7,8 @@ import os
 import threading
 import time
 from collections import deque
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
 
 from langgraph_guard.observability.steps.step import Step
 
@@ -21,6 +22,10 @@ MOST_CHARS: Final = 64_000_000
 """Characters that may wait, beside the number of records: exact prompts are long."""
 
 
+Record = TypeVar("Record")
+"""What is put in: a step, or what a step is made of."""
+
+
 class Sink(Protocol):
     """Where records go. `write` may raise: all of its records are lost then, and the next ones are tried again."""
 
@@ -32,19 +37,23 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
-class Writer:
-    """Hands records to a sink. What does not fit or cannot be written is counted in `dropped`; the first is logged."""
+class Writer(Generic[Record]):
+    """Hands the steps that `make` makes of records to a sink, `most` records behind.
 
-    def __init__(self, sink: Sink, most: int) -> None:
+    What does not fit, cannot be made or cannot be written is counted in `dropped`; the first is logged.
+    """
+
+    def __init__(self, sink: Sink, most: int, make: Callable[[Record], Step]) -> None:
         self.dropped = 0
         self._sink = sink
         self._most = most
+        self._make = make
         self._start_anew()
 
     def _start_anew(self) -> None:
         self._pid = os.getpid()
         self._changed = threading.Condition()
-        self._queue: deque[tuple[Step, int]] = deque()
+        self._queue: deque[tuple[Record, int]] = deque()
         self._chars = 0
         self._busy = 0
         self._flushing = 0
@@ -52,14 +61,14 @@ class Writer:
         self._told = False
         self._thread: threading.Thread | None = None
 
-    def put(self, step: Step, chars: int = 0) -> None:
+    def put(self, record: Record, chars: int = 0) -> None:
         if self._pid != os.getpid():
             self._start_anew()  # A fork has no threads, and its parent writes what was waiting.
         with self._changed:
             if self._closed or len(self._queue) >= self._most or (self._queue and self._chars + chars > MOST_CHARS):
                 self._lose(1, "closed" if self._closed else "its queue is full")
                 return
-            self._queue.append((step, chars))
+            self._queue.append((record, chars))
             self._chars += chars
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="langgraph-guard-steps", daemon=True)
@@ -95,7 +104,7 @@ class Writer:
     def _work(self) -> None:
         while batch := self._next():
             try:
-                self._sink.write(batch)
+                self._sink.write(self._made(batch))
             except Exception as error:
                 with self._changed:
                     self._lose(len(batch), f"{type(error).__name__} while writing")
@@ -105,7 +114,18 @@ class Writer:
                     self._changed.notify_all()
         self._end()
 
-    def _next(self) -> list[Step]:
+    def _made(self, batch: list[Record]) -> list[Step]:
+        """One that cannot be made costs no other."""
+        steps = []
+        for record in batch:
+            try:
+                steps.append(self._make(record))
+            except Exception as error:
+                with self._changed:
+                    self._lose(1, f"{type(error).__name__} while making one")
+        return steps
+
+    def _next(self) -> list[Record]:
         """The next records; none when it is closed and all are written."""
         with self._changed:
             while not self._queue and not self._closed:
@@ -115,7 +135,7 @@ class Writer:
             taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._sink.batch))]
             self._chars -= sum(chars for _, chars in taken)
             self._busy = len(taken)
-            return [step for step, _ in taken]
+            return [record for record, _ in taken]
 
     def _is_due(self) -> bool:
         return self._closed or self._flushing > 0 or len(self._queue) >= self._sink.batch
