@@ -65,8 +65,8 @@ class Clerk:
         unit, usage = draft.unit, usage_of(draft.usage)
         return Step(
             ts=unit.ts,
-            id=str(unit.id),
-            parent_id=str(unit.around.id) if unit.around else None,
+            id=unit.key,
+            parent_id=unit.around.key if unit.around else None,
             kind=unit.kind,
             name=self._shown.name(unit.name),
             **self.place(unit),
@@ -89,7 +89,7 @@ class Clerk:
         said, run = unit.metadata, unit.root
         thread, node = first(run.metadata, "thread_id"), said.get("langgraph_node")
         return {
-            "trace_id": self._shown.name(first(run.metadata, "guard_trace_id") or str(run.id)),
+            "trace_id": self._shown.name(first(run.metadata, "guard_trace_id") or run.key),
             "thread_id": None if thread is None else self._shown.name(str(thread)),
             "node": None if node is None else self._shown.name(node),
             "step": said.get("langgraph_step"),

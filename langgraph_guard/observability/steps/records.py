@@ -69,7 +69,7 @@ class Records:
             Step(
                 ts=self.units.now()[0],
                 id=uuid.uuid4().hex,
-                parent_id=str(unit.id),
+                parent_id=unit.key,
                 kind=kind,
                 name=name,
                 **self._clerk.place(unit),

@@ -44,6 +44,15 @@ class Unit:
     failed: set[str] = field(default_factory=set)
     """Names of the tools below it whose last call failed."""
 
+    _key: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Its id as text, which each record within it has as well."""
+        if self._key is None:
+            self._key = str(self.id)
+        return self._key
+
     @property
     def root(self) -> Unit:
         return self.run or self
