@@ -1,11 +1,13 @@
 """What a StepRecorder adds to a run, per step, whether it grows with the state, and Langfuse's stock handler beside it.
 
-A graph of a model that calls a tool three times, over a history of a message, of 20 KB and of 200 KB. The recorder
-writes to SQLite, its thread's work included. Langfuse's handler exports to memory, so that no network is measured.
+A graph of a model that calls a tool three times, over a history of a message, of 20 KB and of 200 KB, and with answers
+of 4 KB. No two answers are alike. The recorder writes to SQLite, its thread's work included. Langfuse's handler exports
+to memory, so that no network is measured.
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -31,22 +33,21 @@ SIZES: Final = {"one message": (1, 20), "20 KB": (40, 500), "200 KB": (100, 2_00
 """Messages of a history, and characters of each."""
 
 
-@tool
-def look_up(order: str) -> str:
-    """Where an order is."""
-    return f"order {order} has shipped"
+LONG: Final = 4_000
+"""Characters of what a tool answers that has much to say."""
 
 
 def rows(rounds: int = 30) -> Iterator[Row]:
     added: dict[str, float] = {}
     for name, (messages, chars) in SIZES.items():
-        history = [HumanMessage("x" * chars) for _ in range(messages)]
+        history: list[BaseMessage] = [HumanMessage("x" * chars) for _ in range(messages)]
         recorder, langfuse = measured(history, rounds)
         added[name] = recorder.added
         yield recorder.adds_less_than(GOAL, f"steps: a recorded step, history of {name}, against no recorder")
         ratio = beside(recorder.added, langfuse.added)
         claim = f"steps: what a step adds, history of {name}, against Langfuse's stock handler"
         yield Row(claim, f"+{show(recorder.added)}", f"+{show(langfuse.added)}", ratio, "< 1.00×", ratio < 1)
+    yield answering(rounds)
     yield against_nothing(rounds)
     small, large = added["one message"], added["200 KB"]
     claim = "steps: what a step adds, history of 200 KB, against one message"
@@ -69,6 +70,17 @@ class Deaf(BaseCallbackHandler):
     def on_chat_model_start(self, *said: Any, **more: Any) -> None: ...
 
     def on_llm_end(self, *said: Any, **more: Any) -> None: ...
+
+
+def answering(rounds: int) -> Row:
+    history: list[BaseMessage] = [HumanMessage("x")]
+    steps, count = len(recorded(history)), min(RUNS, rounds)
+    with tempfile.TemporaryDirectory() as folder, closing(StepRecorder(Path(folder) / "steps.db")) as recorder:
+        ours, peer = runs(history, recorder, chars=LONG), runs(history, chars=LONG)
+        timing = interleaved(ours, peer, rounds=rounds, calls=count)
+    return per_step(timing, steps).adds_less_than(
+        GOAL, "steps: a recorded step, tools answer 4 KB, against no recorder"
+    )
 
 
 def against_nothing(rounds: int) -> Row:
@@ -107,7 +119,16 @@ def per_step(timing: Timing, steps: int) -> Timing:
     return Timing(timing.ours / steps, timing.peer / steps)
 
 
-def runs(history: list[BaseMessage], handler: BaseCallbackHandler | None = None, flush: Any = None) -> Batch:
+def runs(
+    history: list[BaseMessage], handler: BaseCallbackHandler | None = None, flush: Any = None, chars: int = 0
+) -> Batch:
+    number = itertools.count()
+
+    @tool
+    def look_up(order: str) -> str:
+        """Where an order is."""
+        return f"parcel {next(number)} of order {order} has shipped".ljust(chars, ".")
+
     graph = StateGraph(MessagesState)
     asks = [calls("look_up", {"order": "4711"}, usage=(1_000, 50))] * 3
     model = ScriptedChatModel([*asks, says("It has shipped.", usage=(1_200, 10))], cycle=True, model_name="gpt-4o")
