@@ -188,6 +188,10 @@ def of_agents(found: Measured) -> Iterator[Row]:
 def of_invokes(found: Measured, how: How) -> Iterator[Row]:
     """What an invoke asks for, and what of it is billed."""
     one = found.invoke[how, 1, True]
+    if found.d1:
+        step, theirs = found.superstep[how, 1, True]["requests"], found.d1_superstep["requests"]
+        claim = f"cloudflare: {how} requests per superstep, one run, against {D1}"
+        yield Row(claim, f"{step:.2f}", f"{theirs:.2f}", step / theirs, "< 1×", step < theirs)
     for name in ("keys written", "lists"):
         without = found.invoke[how, 1, False][name]
         claim = f"cloudflare: {how} {name} per five-step invoke, each billed, against no group commit"

@@ -143,16 +143,24 @@ class ReservationConflict(_Record):
 
 @dataclass(eq=False)
 class BudgetUnavailable(_Record):
-    """The ledger did not answer in time, or cannot be trusted to. No call was made. `reason`: why, if it is known."""
+    """The ledger did not answer in time, or cannot be trusted to. No call was made. `reason`: why, if it is known.
+
+    Without one nobody answered: `why` is what the last attempt met. `address`: where. `advice`: what to do.
+    """
 
     backend: str
     waited: float = 0.0
     reason: str = ""
+    why: str = ""
+    address: str = ""
+    advice: str = ""
 
     def __str__(self) -> str:
+        ledger = f"the budget ledger ({_placed(self.backend, self.address)})"
         if self.reason:
-            return f"the budget ledger ({self.backend}) is not available: {self.reason}"
-        return f"the budget ledger ({self.backend}) did not answer within {self.waited:.1f} s"
+            return f"{ledger} is not available: {self.reason}{_then(self.advice)}"
+        why = f": {self.why}" if self.why else ""
+        return f"{ledger} did not answer within {self.waited:.1f} s{why}{_then(self.advice)}"
 
 
 @dataclass(eq=False)
@@ -206,29 +214,36 @@ class StoreError(_Record):
 class StoreUnavailable(StoreError):
     """No answer within `waited` seconds. A write may or may not have happened; doing it again does no harm.
 
-    `why`: what the last attempt met, where that is plain.
+    `why`: what the last attempt met, where that is plain. `address`: where it was looked for. `advice`: what to do.
     """
 
     store: str
     operation: str
     waited: float
     why: str = ""
+    address: str = ""
+    advice: str = ""
 
     def __str__(self) -> str:
-        why = f": {self.why}" if self.why else ""
-        return f"{self.store} did not answer {self.operation} within {self.waited:.1f} s{why}"
+        who, why = _placed(self.store, self.address), f": {self.why}" if self.why else ""
+        return f"{who} did not answer {self.operation} within {self.waited:.1f} s{why}{_then(self.advice)}"
 
 
 @dataclass(eq=False)
 class StoreRefused(StoreError):
-    """The server answered, and said no. Trying again does not help before something else changes."""
+    """The server answered, and said no. Trying again does not help before something else changes.
+
+    `address`: of the server. `advice`: what to do, where that is plain.
+    """
 
     store: str
     operation: str
     reason: str
+    address: str = ""
+    advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.store} refused {self.operation}: {self.reason}"
+        return f"{_placed(self.store, self.address)} refused {self.operation}: {self.reason}{_then(self.advice)}"
 
 
 @dataclass(eq=False)
@@ -303,6 +318,14 @@ class BlockedType(StoreError):
             f"{self.where} holds {self.type_name}, which is not on the allow-list:"
             f" pass allowed_types=[{self.type_name.rpartition('.')[2]}] to the saver if you trust it"
         )
+
+
+def _placed(store: str, address: str) -> str:
+    return f"{store} at {address}" if address else store
+
+
+def _then(advice: str) -> str:
+    return f". {advice}" if advice else ""
 
 
 def show(unit: str, amount: int) -> str:

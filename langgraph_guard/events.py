@@ -17,10 +17,21 @@ VERSION: Final = 1
 # Adding a name or an attribute is compatible; to rename or remove one, raise VERSION. Pinned by tests/test_events.py.
 SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
     "budget.verdict": ("guard", "route", "unit", "scope", "window", "limit", "spent", "reserved"),
-    "budget.reserved": ("guard", "reservation", "model", "provider", "usd", "tokens", "capped", "price_version"),
+    "budget.reserved": (
+        "guard",
+        "reservation",
+        "call",
+        "model",
+        "provider",
+        "usd",
+        "tokens",
+        "capped",
+        "price_version",
+    ),
     "budget.settled": (
         "guard",
         "reservation",
+        "call",
         "model",
         "provider",
         "usd",
@@ -46,6 +57,7 @@ SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
     "effect.refused": ("tool", "reason"),
     "tool.answered": ("tool", "status", "error_type", "attempts", "seconds"),
     "tool.retried": ("tool", "attempt", "pause", "error_type"),
+    "tool.replayed": ("tool", "status"),
     "tool.cleaned": ("tool", "kinds", "count"),
     "tool.offloaded": ("tool", "chars", "shown"),
     "loop.found": ("guard", "kind", "tool", "count", "rung"),
@@ -68,8 +80,10 @@ SCHEMA: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 RESERVATIONS: Final = "guard_reservations"
-"""In the metadata of a metered model call while somebody listens: ids of its reservations, so that listeners can tell
-which call a charge is for. Metadata is for callbacks alone; no provider is sent it."""
+"""In the metadata of a metered model call while somebody listens: ids of its reservations, the outermost meter's first,
+so that listeners can tell which call a charge is for. The first is the `call` of the budget's events; where callbacks
+meter, that is LangChain's id of the call, in hexadecimal digits. Metadata is for callbacks alone: no provider is sent
+it."""
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 

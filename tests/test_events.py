@@ -31,10 +31,21 @@ def test_the_schema_is_pinned() -> None:
     assert VERSION == 1
     assert dict(SCHEMA) == {
         "budget.verdict": ("guard", "route", "unit", "scope", "window", "limit", "spent", "reserved"),
-        "budget.reserved": ("guard", "reservation", "model", "provider", "usd", "tokens", "capped", "price_version"),
+        "budget.reserved": (
+            "guard",
+            "reservation",
+            "call",
+            "model",
+            "provider",
+            "usd",
+            "tokens",
+            "capped",
+            "price_version",
+        ),
         "budget.settled": (
             "guard",
             "reservation",
+            "call",
             "model",
             "provider",
             "usd",
@@ -61,6 +72,7 @@ def test_the_schema_is_pinned() -> None:
         "effect.refused": ("tool", "reason"),
         "tool.answered": ("tool", "status", "error_type", "attempts", "seconds"),
         "tool.retried": ("tool", "attempt", "pause", "error_type"),
+        "tool.replayed": ("tool", "status"),
         "tool.cleaned": ("tool", "kinds", "count"),
         "tool.offloaded": ("tool", "chars", "shown"),
         "context.repaired": ("guard", "answers", "calls"),

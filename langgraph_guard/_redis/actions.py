@@ -45,13 +45,28 @@ SURE = 1.0
 """An exchange may take this long even when that leaves no time for another one."""
 
 
-class Deadline:
-    """How long a batch may take, all attempts together."""
+FIRST = 0.1
+"""Of the deadline: for so long a server is looked for that was never there. That is a wrong setting rather than an
+outage, and nobody should wait for ten seconds to read which."""
 
-    def __init__(self, seconds: float, patience: float | None = None) -> None:
+AT_FIRST = 0.5
+"""Seconds, at least: a name service may hiccup."""
+
+
+class Known:
+    """Whether anybody was ever there. Threads and event loops share it."""
+
+    met = False
+
+
+class Deadline:
+    """How long a batch may take, all attempts together. `known`: what earlier batches met."""
+
+    def __init__(self, seconds: float, patience: float | None = None, known: Known | None = None) -> None:
         self._started = time.monotonic()
         self._seconds = seconds
         self._patience = patience or seconds
+        self.known = known or Known()
 
     def waited(self) -> float:
         return time.monotonic() - self._started
@@ -59,9 +74,14 @@ class Deadline:
     def left(self) -> float:
         return self._seconds - self.waited()
 
-    def leaves_room(self, pause: float) -> bool:
-        """Whether another attempt makes sense after `pause`. A tiny one would only hide why the last failed."""
-        return self.left() - pause > self._seconds * SHORTEST
+    def leaves_room(self, pause: float, absent: bool = False) -> bool:
+        """Whether another attempt makes sense after `pause`. A tiny one would only hide why the last failed.
+
+        `absent`: the last one found nothing there.
+        """
+        never = absent and not self.known.met
+        seconds = min(self._seconds, max(self._seconds * FIRST, AT_FIRST)) if never else self._seconds
+        return seconds - self.waited() - pause > seconds * SHORTEST
 
     def patience(self) -> float:
         """For one exchange: half of what is left, so that a server which went silent leaves time for its successor."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from redis.crc import key_slot
 
 from langgraph_guard._redis import findings, trial
-from langgraph_guard._redis.findings import Finding, Level
 from langgraph_guard._redis.link import RedisLink
 from langgraph_guard._redis.trial import RedisFlow, Refusals
-from langgraph_guard.errors import StoreError, StoreRefused, StoreUnavailable
+from langgraph_guard.checks import Finding, Report
+from langgraph_guard.errors import StoreError, StoreRefused
+
+__all__ = ["Report", "inspect"]
 
 
 class Subject(Protocol):
@@ -42,38 +43,9 @@ class Subject(Protocol):
         """Whether its scripts do what they should."""
 
 
-@dataclass(frozen=True)
-class Report:
-    """What `check()` found."""
-
-    findings: tuple[Finding, ...]
-    failure: StoreError | None = field(default=None, repr=False, compare=False)
-    """What ended the check before its time."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether one can work with this server. Warnings do not keep anyone from that."""
-        return not self.of("error")
-
-    def of(self, level: Level) -> list[Finding]:
-        return [each for each in self.findings if each.level == level]
-
-    def raise_if_unusable(self) -> None:
-        """Raise `StoreUnavailable` when the server did not answer, and `StoreRefused` for every other error."""
-        if isinstance(self.failure, StoreUnavailable):
-            raise self.failure
-        if not self.ok:
-            raise StoreRefused("redis", "check", " ".join(each.says for each in self.of("error"))) from self.failure
-
-    def __str__(self) -> str:
-        width = max((len(each.name) for each in self.findings), default=0)
-        worst_first = [*self.of("error"), *self.of("warning"), *self.of("ok")]
-        return "\n".join(f"{each.level:<8} {each.name:<{width}}  {each.says}" for each in worst_first)
-
-
 def inspect(subject: Subject) -> RedisFlow[Report]:
     """Look at everything. After an error, what builds on it is left out."""
-    found = [findings.transport(subject.link.settings)]
+    found: list[Finding] = []
     failure: StoreError | None = None
     try:
         for look in (_clock, _servers, _trials):
@@ -88,7 +60,8 @@ def inspect(subject: Subject) -> RedisFlow[Report]:
 def _clock(subject: Subject) -> RedisFlow[list[Finding]]:
     before = time.time()
     server = yield from _time(subject)
-    return [] if server is None else [subject.clock(server, before, time.time())]
+    transport = findings.transport(subject.link.settings)  # only now: nothing is said of a connection that failed
+    return [transport] if server is None else [transport, subject.clock(server, before, time.time())]
 
 
 def _time(subject: Subject) -> RedisFlow[float | None]:

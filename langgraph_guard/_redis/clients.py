@@ -8,6 +8,7 @@ with the same address, credentials, TLS settings and number of connections.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -17,6 +18,7 @@ import redis.asyncio
 from redis import connection as sync_connections
 from redis.asyncio import connection as async_connections
 
+from langgraph_guard._redis.urls import checked_url
 from langgraph_guard.errors import ConfigError
 
 CONNECTIONS = 50
@@ -64,6 +66,9 @@ class Place(NamedTuple):
     port: int = 0
     sentinel: bool = False
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -89,6 +94,14 @@ class Terms:
         return self.kind(**{**self.arguments, **where, "protocol": 2, "socket_timeout": None})
 
     @property
+    def address(self) -> str:
+        """Where the server is, for people."""
+        arguments = self.arguments
+        if path := arguments.get("path"):
+            return str(path)
+        return str(Place(arguments.get("host") or "localhost", arguments.get("port") or 6379))
+
+    @property
     def patience(self) -> float | None:
         """How long the user lets one exchange take."""
         return self.arguments.get("socket_timeout")
@@ -106,6 +119,9 @@ class Terms:
 @dataclass(frozen=True)
 class Direct:
     """One server, or one address behind which a service changes servers."""
+
+    address: str = field(default="", compare=False)
+    """For people."""
 
 
 @dataclass(frozen=True)
@@ -142,15 +158,19 @@ class Settings:
     @classmethod
     def of_url(cls, url: str, **terms: Any) -> Settings:
         """`terms` are redis-py's connection arguments, and `max_connections`."""
+        url, most = checked_url(url), terms.get("max_connections", CONNECTIONS)
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise ConfigError("max_connections", "must be a number, 1 or more")
         try:
             pool = redis.ConnectionPool.from_url(url, **{"max_connections": CONNECTIONS, **terms})
-            settings = cls(Direct(), Terms.of(pool), pool.max_connections)
+            read = Terms.of(pool)
+            settings = cls(Direct(read.address), read, pool.max_connections)
             settings.connection(Place())  # not connected: it only shows whether all terms are known
         except (ValueError, AttributeError):
             # `from None`: the driver's message may quote the URL, and with it the password.
-            raise ConfigError("url", "must be like redis://, rediss:// or unix://") from None
+            raise ConfigError("url", "cannot be read by the driver; must be like redis://localhost:6379") from None
         except TypeError as error:
-            raise ConfigError("url", str(error)) from None
+            raise _unknown_term(error, terms) from None
         return settings
 
     @classmethod
@@ -162,7 +182,8 @@ class Settings:
         limit = _connections(getattr(pool, "max_connections", None))
         if manager := getattr(pool, "sentinel_manager", None):
             return cls(_watched(pool, manager), Terms.of(pool), limit)
-        return cls(Direct(), Terms.of(pool), limit)
+        terms = Terms.of(pool)
+        return cls(Direct(terms.address), terms, limit)
 
     @classmethod
     def _of_cluster(cls, client: Any, nodes: Any) -> Settings:
@@ -194,12 +215,31 @@ def is_async(client: Any) -> bool:
 
 def check_client(client: Any, asynchronous: bool) -> None:
     """Refuse what is no client of that world."""
-    field = "async_client" if asynchronous else "client"
-    world = "redis.asyncio" if asynchronous else "redis"
+    field, other = ("async_client", "client") if asynchronous else ("client", "async_client")
+    world, its = ("redis.asyncio", "redis") if asynchronous else ("redis", "redis.asyncio")
     if not isinstance(client, (redis.Redis, redis.RedisCluster, redis.asyncio.Redis, redis.asyncio.RedisCluster)):
-        raise ConfigError(field, f"must be a {world}.Redis or RedisCluster, is a {type(client).__name__}")
+        where = ": a URL goes to from_conn_string or from_url" if isinstance(client, str) else ""
+        raise ConfigError(field, f"must be a {world}.Redis or RedisCluster, is a {type(client).__name__}{where}")
     if is_async(client) is not asynchronous:
-        raise ConfigError(field, f"must be of {world}; the other world's client goes to its own argument")
+        raise ConfigError(field, f"is a client of {its}: pass it as {other}=")
+
+
+def checked_terms(connection_args: object) -> dict[str, Any]:
+    """redis-py's terms for a connection, as a user gave them."""
+    if connection_args is None:
+        return {}
+    if not isinstance(connection_args, Mapping):
+        raise ConfigError("connection_args", f"must be a dict of terms, is a {type(connection_args).__name__}")
+    return dict(connection_args)
+
+
+def _unknown_term(error: TypeError, terms: Mapping[str, Any]) -> ConfigError:
+    """The driver's complaint in the words of whoever gave the term."""
+    found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if found is None:
+        return ConfigError("connection_args" if terms else "url", "the driver refuses a term of it")
+    where = "connection_args" if found[1] in terms else "url"
+    return ConfigError(where, f"there is no term {found[1]} for such a connection")
 
 
 def _watched(pool: Any, manager: Any) -> Watched:

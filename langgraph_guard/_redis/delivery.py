@@ -58,7 +58,9 @@ def _send(errand: Errand) -> Delivery:
     while True:
         try:
             place = errand.place() or (yield from errand.route.discover(errand.slot, errand.deadline))
-            return errand.results((yield [errand.ask(place)]))
+            replies = yield [errand.ask(place)]
+            errand.deadline.known.met = True
+            return errand.results(replies)
         except Exception as error:
             steps = errand.learn(error)
         if steps:
@@ -76,7 +78,9 @@ class Errand:
         self._prelude: list[Command] = []
 
     def place(self) -> Place | None:
-        return self._redirect or self.route.place(self.slot)
+        """Where to send it; `None` when that must be asked for."""
+        self._asked = self._redirect or self.route.place(self.slot)
+        return self._asked
 
     def ask(self, place: Place) -> Ask:
         self._asked = place
@@ -93,8 +97,11 @@ class Errand:
         """What to do before the next attempt. Raises ours when there is none."""
         remedy = errors.remedy(error)
         wait = pause(self._failures) if remedy in ("wait", "reconnect") or self._failures >= REDIRECTS else 0.0
-        if remedy == "none" or not self.deadline.leaves_room(wait):
+        absent = errors.absent(error)
+        if remedy == "none" or not self.deadline.leaves_room(wait, absent):
             self._give_up(error)
+        if not absent:
+            self.deadline.known.met = True
         self._failures += 1
         asked = self._asked or Place()
         if remedy == "load":
@@ -118,7 +125,8 @@ class Errand:
         self._redirect, self._prelude = (None, []) if for_good else (place, [ASKING])
 
     def _give_up(self, error: Exception) -> None:
-        ours = errors.final(error, self.request.operation, self.deadline.waited())
+        address = self.route.address(self._asked)
+        ours = errors.final(error, self.request.operation, self.deadline.waited(), address)
         if ours is None:
             raise error
         raise ours from error

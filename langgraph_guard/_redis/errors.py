@@ -6,8 +6,11 @@ the wire.
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 import ssl
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 import redis
@@ -29,6 +32,10 @@ class NoServer(Exception):
 
     def __init__(self) -> None:
         super().__init__("no server is known for it")
+
+
+class UnknownMaster(NoServer):
+    """The Sentinels answer, and have never heard of a master of that name."""
 
 
 Remedy: TypeAlias = Literal["load", "moved", "ask", "wait", "reconnect", "none"]
@@ -53,11 +60,20 @@ _REASONS = {
     "NOREPLICAS": "it has too few replicas (min-replicas-to-write)",
     "NOAUTH": "it wants a password",
     "WRONGPASS": "the user name or the password is wrong",
+    "DB": "it has no database of that number",
     "NOPERM": "the user has no permission for this command or these keys (ACL)",
     "MISCONF": "it cannot write to its disk (MISCONF)",
     "WRONGTYPE": "a key of ours holds something else",
+    "DENIED": "it is in protected mode, and lets in nobody from another machine",
     "CROSSSLOT": "the keys belong to different slots",
     "UNKNOWN": "it does not know a command of this request: it is too old, or the command is disabled",
+}
+
+_ADVICE = {
+    "NOAUTH": "Give it: redis://:password@host:port, or password= of your client",
+    "WRONGPASS": "Correct them in the URL, or in your client",
+    "DB": "Correct the number at the end of the URL, or db= of your client",
+    "DENIED": "Give it a password (requirepass), or a bind address",
 }
 
 # redis-py takes the code off some messages and says it with the class.
@@ -87,6 +103,8 @@ def code(error: BaseException) -> str:
     if not isinstance(error, redis.ResponseError):
         return ""
     text = str(error).removeprefix("ERR ")
+    if text.startswith("Protocol error: unauthenticated"):
+        return "NOAUTH"  # what a larger request meets, before the server reads which command it is
     if text.startswith(("unknown command", "unknown subcommand", "Unknown subcommand")):
         return "UNKNOWN"
     if "The user executing the script can't" in text or "ACL failure in script" in text:
@@ -113,35 +131,102 @@ def remedy(error: BaseException) -> Remedy:
     return "reconnect" if isinstance(error, (redis.RedisError, OSError, EOFError, TimeoutError)) else "none"
 
 
+def absent(error: BaseException) -> bool:
+    """Whether there is no Redis where it was looked for: nothing listens, no such name, or something else answers."""
+    return _kind(error) in ("refused", "name", "plain", "file", "other", "master")
+
+
 def target(error: BaseException) -> tuple[str, int]:
     """Where a MOVED or an ASK points. The host is empty when it is the one that was asked."""
     host, _, port = str(error).split()[-1].rpartition(":")
     return host, int(port)
 
 
-def final(error: BaseException, operation: str, waited: float) -> StoreError | None:
+def final(error: BaseException, operation: str, waited: float, address: str = "") -> StoreError | None:
     """Our error for one that nothing helped against in time; `None` when it is not the store's."""
     known = code(error)
     if known in _REASONS:
-        return StoreRefused(STORE, operation, _REASONS[known])
+        return StoreRefused(STORE, operation, _REASONS[known], address, _ADVICE.get(known, ""))
     if _certificate(error):
-        return StoreRefused(STORE, operation, "its TLS certificate is not valid for this host or not trusted")
+        why = "its TLS certificate is not valid for this host or not trusted"
+        return StoreRefused(STORE, operation, why, address, "Name its authority with ssl_ca_certs")
     if isinstance(error, redis.ResponseError) and known not in _REMEDIES:
-        return StoreRefused(STORE, operation, f"it answered with an error ({known})")
+        return StoreRefused(STORE, operation, f"it answered with an error ({known})", address)
     if remedy(error) == "none":
         return None
-    why = "nothing listens at its address" if _met(error, ConnectionRefusedError) else ""
-    return StoreUnavailable(STORE, operation, waited, why)
+    why, advice = _MET.get(_kind(error), ("", ""))
+    return StoreUnavailable(STORE, operation, waited, why, address, advice)
 
 
-def _certificate(error: BaseException | None) -> bool:
-    return _met(error, ssl.SSLCertVerificationError)
+# What an attempt met
+
+Kind: TypeAlias = Literal["refused", "name", "plain", "file", "other", "master", "full", "unconnected", "cut", ""]
+
+_MET: dict[Kind, tuple[str, str]] = {
+    "refused": ("nothing listens there", "Start the server, or correct the address"),
+    "name": ("its host name is not known here", "Correct the address, or look at this machine's name service"),
+    "plain": ("it does not speak TLS", "Say redis:// in the place of rediss://, or name the port that does"),
+    "file": ("a file that its TLS settings name is not there", "Correct ssl_ca_certs, ssl_certfile or ssl_keyfile"),
+    "other": ("what answers there is no Redis", "Correct the port; one that speaks TLS wants rediss://"),
+    "master": ("no Sentinel knows a master of that name", "Correct what master_for was given"),
+    "full": ("it has as many clients as it takes (maxclients)", ""),
+    "unconnected": (
+        "no connection came about",
+        "Look for a firewall between; with rediss://, name a port that speaks TLS, or say redis://",
+    ),
+    "cut": ("it hangs up before it answers", "If its port speaks TLS, say rediss://"),
+}
+"""What is so, and what to do."""
 
 
-def _met(error: BaseException | None, kind: type[BaseException]) -> bool:
-    """Whether an error of this kind is behind it."""
+def _kind(error: BaseException) -> Kind:
+    """What is known of an attempt that failed."""
+    if isinstance(error, UnknownMaster):
+        return "master"
+    if isinstance(error, redis.InvalidResponse):
+        return "other"
+    for each in _behind(error):
+        if isinstance(each, socket.gaierror):
+            return "name"
+        if isinstance(each, FileNotFoundError):
+            return "file" if _TO_A_HOST.search(str(error)) else "refused"
+        if _is_refusal(each):
+            return "refused"
+        if isinstance(each, ssl.SSLError) and ("WRONG_VERSION_NUMBER" in str(each) or "RECORD_LAYER" in str(each)):
+            return "plain"
+    return next((kind for text, kind in _SAID.items() if text in str(error)), "")
+
+
+_SAID: dict[str, Kind] = {
+    "max number of clients": "full",
+    "Timeout connecting": "unconnected",
+    "Connection closed by server": "cut",
+}
+"""What the driver says where its class says nothing."""
+
+
+_TO_A_HOST = re.compile(r"connecting to [^/]*:\d+\.")
+"""And to no socket in the file system: what was not found there is a server."""
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """asyncio makes one error of all that a name's addresses met, and then it is none of its classes."""
+    if isinstance(error, ConnectionRefusedError):
+        return True
+    numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
+    return isinstance(error, OSError) and errno.ECONNREFUSED in numbers and numbers <= _NOT_THERE
+
+
+_NOT_THERE = {errno.ECONNREFUSED, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+"""The last two are what a machine without IPv6 says of a name's other address."""
+
+
+def _certificate(error: BaseException) -> bool:
+    return any(isinstance(each, ssl.SSLCertVerificationError) for each in _behind(error))
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """It, and what it came from."""
     while error is not None:
-        if isinstance(error, kind):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from langgraph_guard._redis.clients import Settings, Sharded, Watched
 from langgraph_guard._redis.trial import Refusals
-from langgraph_guard.errors import StoreError, StoreRefused
-
-Level: TypeAlias = Literal["error", "warning", "ok"]
+from langgraph_guard.checks import Finding
+from langgraph_guard.errors import StoreError, StoreRefused, StoreUnavailable
 
 OLDEST: Final = (6, 2)
 """The first Redis that has all the commands."""
@@ -33,15 +31,6 @@ _OTHERS: Final = {
     "kvrocks_version": "Kvrocks",
 }
 """Servers that speak like Redis: where INFO has their own version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `says` is what is so, and what to do about it."""
-
-    level: Level
-    name: str
-    says: str
 
 
 # What INFO tells
@@ -198,5 +187,13 @@ def failed(error: StoreError) -> Finding:
         says = "The user may not ask for the Cluster's slots. Allow it: ACL SETUSER … +cluster|slots"
         return Finding("error", "permissions", says)
     if isinstance(error, StoreRefused):
-        return Finding("error", "server", f"The server says no: {error.reason}.")
-    return Finding("error", "server", f"{str(error).capitalize()}. Look at its address, and whether it runs.")
+        server = f"The server at {error.address}" if error.address else "The server"
+        return Finding("error", "server", f"{server} says no: {error.reason}.{_then(error.advice)}")
+    advised = isinstance(error, StoreUnavailable) and error.advice
+    advice = "" if advised else "Look at its address, and whether it runs"
+    says = str(error)
+    return Finding("error", "server", f"{says[:1].upper()}{says[1:]}.{_then(advice)}")
+
+
+def _then(advice: str) -> str:
+    return f" {advice}." if advice else ""

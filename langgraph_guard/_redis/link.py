@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langgraph_guard._redis.actions import Deadline
+from langgraph_guard._redis.actions import Deadline, Known
 from langgraph_guard._redis.clients import Settings, Sharded, check_client
 from langgraph_guard._redis.delivery import deliver
 from langgraph_guard._redis.loops import Loops
@@ -50,9 +50,11 @@ class RedisLink:
         return link
 
     def _open(self, settings: Settings | None, async_settings: Settings | None, deadline: float) -> None:
-        if not 0 < deadline < float("inf"):
+        is_number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
+        if not is_number or not 0 < deadline < float("inf"):
             raise ConfigError("deadline", "must be a number of seconds above 0")
         self._deadline = deadline
+        self._known = Known()
         self._given = settings, async_settings
         self._threads = None if settings is None else Threads(settings)
         self._loops = None if async_settings is None else Loops(async_settings)
@@ -95,7 +97,7 @@ class RedisLink:
         return not self.is_cluster
 
     def _until(self, settings: Settings) -> Deadline:
-        return Deadline(self._deadline, settings.terms.patience)
+        return Deadline(self._deadline, settings.terms.patience, self._known)
 
     def _derive_threads(self) -> Threads:
         assert self._given[1]

@@ -99,8 +99,7 @@ class AsyncLane:
         try:
             connection = self._take()
             try:
-                async with asyncio.timeout(ask.patience):
-                    replies = await _converse(connection, ask)
+                replies = await _in_time(connection, ask)
             except BaseException:
                 await _hang_up(connection, nowait=True)
                 raise
@@ -125,6 +124,16 @@ class AsyncLane:
             return self._idle.pop()
         except IndexError:
             return self._settings.connection(self._place)
+
+
+async def _in_time(connection: Any, ask: Ask) -> list[Any]:
+    try:
+        async with asyncio.timeout(ask.patience):
+            return await _converse(connection, ask)
+    except TimeoutError as error:
+        if not connection.is_connected:
+            raise redis.TimeoutError("Timeout connecting to server") from error  # as the driver's other world says it
+        raise
 
 
 async def _converse(connection: Any, ask: Ask) -> list[Any]:

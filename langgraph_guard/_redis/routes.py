@@ -17,11 +17,21 @@ from langgraph_guard._redis.request import packed
 
 Discovery: TypeAlias = Generator[Sequence[Action], list[Any], Place]
 
+SHOWN = 3
+"""Addresses in an error, at most."""
+
 
 class Route:
     """One server: always known, whoever stands behind its address today."""
 
     is_cluster = False
+
+    def __init__(self, address: str = "") -> None:
+        self._address = address
+
+    def address(self, asked: Place | None) -> str:
+        """The server that was asked, for people; where nobody knew whom to ask, those who were asked for that."""
+        return str(asked) if asked and asked.host else self._address
 
     def place(self, slot: int | None) -> Place | None:
         """Where to send what belongs to `slot`; `None` when that must be asked for."""
@@ -47,6 +57,7 @@ class MasterRoute(Route):
     """Whom the Sentinels call master."""
 
     def __init__(self, watched: Watched) -> None:
+        super().__init__(listed(watched.sentinels))
         self._watched = watched
         self._master: Place | None = None
         self._question = packed([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", watched.service)])
@@ -55,7 +66,8 @@ class MasterRoute(Route):
         return self._master
 
     def discover(self, slot: int | None, deadline: Deadline) -> Discovery:
-        return (yield from first_answer(self._watched.sentinels, self._question, self._learn, deadline))
+        nobody = errors.UnknownMaster()
+        return (yield from first_answer(self._watched.sentinels, self._question, self._learn, deadline, nobody))
 
     def _learn(self, reply: Any, asked: Place) -> Place | None:
         if not reply:
@@ -75,6 +87,7 @@ class SlotRoute(Route):
     _QUESTION = packed([("CLUSTER", "SLOTS")])
 
     def __init__(self, sharded: Sharded) -> None:
+        super().__init__(listed(sharded.nodes))
         self._sharded = sharded
         self._nodes = frozenset(sharded.nodes)
         self._holders: dict[int, Place] = {}
@@ -88,7 +101,7 @@ class SlotRoute(Route):
             self._read(reply, asked)
             return self.place(slot)
 
-        return (yield from first_answer(self._nodes, self._QUESTION, learn, deadline))
+        return (yield from first_answer(self._nodes, self._QUESTION, learn, deadline, errors.NoServer()))
 
     def _read(self, reply: Any, asked: Place) -> None:
         holders: dict[int, Place] = {}
@@ -118,27 +131,39 @@ def route_of(topology: Topology) -> Route:
         case Sharded():
             return SlotRoute(topology)
         case Direct():
-            return Route()
+            return Route(topology.address)
+
+
+def listed(places: Sequence[Place]) -> str:
+    """The first few."""
+    return ", ".join(map(str, places[:SHOWN])) + (", …" if len(places) > SHOWN else "")
 
 
 def first_answer(
-    places: Collection[Place], question: bytes, learn: Callable[[Any, Place], Place | None], deadline: Deadline
+    places: Collection[Place],
+    question: bytes,
+    learn: Callable[[Any, Place], Place | None],
+    deadline: Deadline,
+    nobody: errors.NoServer,
 ) -> Discovery:
-    """What the first of `places` knows that knows it.
+    """What the first of `places` knows that knows it; `nobody` is the error of all when none does.
 
     They are asked in another order each time: one that is cut off from the rest may go on naming a dead master.
     """
-    failure: Exception = errors.NoServer()
+    failures: list[Exception] = []
     for place in random.sample(list(places), len(places)):
         try:
             (reply,) = yield [Ask(place, question, 1, min(deadline.patience(), 1.0))]
             if isinstance(reply, Exception):
                 raise reply
             if found := learn(reply, place):
+                deadline.known.met = True
                 return found
+            failures.append(nobody)
         except Exception as error:
             if errors.remedy(error) == "none":
                 raise
-            failure = error
+            failures.append(error)
         yield [Drop(place)]
-    raise failure
+    # One that was silent may be the one that is right: only where all were not there is nothing to wait for.
+    raise min(failures, key=errors.absent, default=nobody)

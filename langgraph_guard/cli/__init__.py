@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,6 +25,9 @@ COMMANDS: Final = {
 INTERRUPTED: Final = 130
 """What shells expect of a program that Ctrl-C ended."""
 
+CUT_OFF: Final = 1
+"""The reader had read enough, `… | head`; what rich ends with as well."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Wrong arguments end in argparse's `SystemExit(2)`."""
@@ -32,9 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = import_module(f"langgraph_guard.cli.{asked.command}")
     try:
         code: int = command.main(rest)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        _say_nothing_more()
+        return CUT_OFF
     return code
 
 
@@ -52,3 +60,8 @@ def _write_what_can_be_written() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _say_nothing_more() -> None:
+    """Python flushes what it still has when it ends, into a pipe that nobody reads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

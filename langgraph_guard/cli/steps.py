@@ -15,32 +15,41 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_guard.cli.trace import NOTHING, WRONG, nothing, summary, wide
+from langgraph_guard.cli.trace import NOTHING, WRONG, count, nothing, summary, wide
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.observability import tree
 from langgraph_guard.observability.steps import Step, read
 from langgraph_guard.observability.steps.step import KINDS
+from langgraph_guard.observability.words import moment
+
+MOST: Final = 500
+"""Rows that are shown when none are asked for."""
 
 COLUMNS: Final = ("when", "thread", "step", ">ms", ">tokens", ">cost", "status", "what")
 
 
 def main(argv: Sequence[str], console: Console | None = None) -> int:
     said = _parser().parse_args(argv)
+    most = said.last or (None if said.json else MOST)
+    one_more = None if most is None else most + 1  # or nobody knows that there are more
     try:
-        found = read(said.file, thread=said.thread, kind=said.kind, failed=said.failed)
-        if not found and not read(said.file, thread=said.thread):
+        found = read(said.file, thread=said.thread, kind=said.kind, failed=said.failed, last=one_more)
+        if not found and not read(said.file, thread=said.thread, last=1):
             print(f"langgraph-guard steps: {nothing(said)}", file=sys.stderr)
             return NOTHING
     except ConfigError as error:
         print(f"langgraph-guard steps: {error}", file=sys.stderr)
         return WRONG
+    newest = found[-most:] if most else found
     if said.json:
-        print(json.dumps([step.as_dict() for step in found], indent=2))  # ASCII: nothing in it can move a cursor.
+        print(json.dumps([step.as_dict() for step in newest], indent=2))  # ASCII: nothing in it can move a cursor.
         return 0
     shown = console or wide()
-    if found:
-        shown.print(table(found))
-    shown.print(Text(summary(found)))
+    if len(newest) < len(found):
+        shown.print(Text(f"the last {len(newest)}, and there are more: --last N, --thread, --kind, --failed", "dim"))
+    if newest:
+        shown.print(table(newest))
+    shown.print(Text(summary(newest)))
     return 0
 
 
@@ -50,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--thread", metavar="T", help="of one thread")
     parser.add_argument("--failed", action="store_true", help="what raised, what a guard refused, circuits that opened")
     parser.add_argument("--kind", choices=KINDS, help="of one kind")
+    parser.add_argument("--last", type=count, metavar="N", help=f"the newest N rows ({MOST}; with --json all)")
     parser.add_argument("--json", action="store_true", help="for programs; money in micro-USD")
     return parser
 
@@ -69,7 +79,7 @@ def cells(step: Step) -> list[Text]:
     cost = "" if step.cost_micro_usd is None else tree.money(step.cost_micro_usd)
     figures = ms, f"{step.tokens:,}" if step.tokens else "", cost
     style = tree.MARKS.get(step.status, ("?", "white"))[1]
-    texts = (tree.moment(step.ts), tree.plain(step.thread_id or ""), tree.name_of(step), *figures)
+    texts = (moment(step.ts), tree.plain(step.thread_id or ""), tree.name_of(step), *figures)
     return [*map(Text, texts), Text(step.status, style), Text(what(step))]
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.observability import tree
 from langgraph_guard.observability.steps import Step, read
+from langgraph_guard.observability.steps.reading import outlines
 
 NOTHING, WRONG = 1, 2
 """Exit codes: there is nothing of that kind; it cannot be meant."""
@@ -26,7 +27,9 @@ WIDTH: Final = 160
 def main(argv: Sequence[str], console: Console | None = None) -> int:
     said = _parser().parse_args(argv)
     try:
-        steps = read(said.file, thread=said.thread, trace=said.trace)
+        found = tree.chains(outlines(said.file, thread=said.thread, trace=said.trace))
+        newest = found[-said.last :]
+        steps = read(said.file, trace=[each.trace_id for chain in newest for each in chain])
     except ConfigError as error:
         print(f"langgraph-guard trace: {error}", file=sys.stderr)
         return WRONG
@@ -34,11 +37,10 @@ def main(argv: Sequence[str], console: Console | None = None) -> int:
         print(f"langgraph-guard trace: {nothing(said)}", file=sys.stderr)
         return NOTHING
     shown = console or wide()
-    found = tree.traces(steps)
     if len(found) > said.last:
         shown.print(Text(f"the last {said.last} of {len(found)} traces:", "dim"))
-    for each in found[-said.last :]:
-        shown.print(tree.drawn(each, quiet=said.quiet))
+    for each in tree.traces(steps):
+        shown.print(tree.drawn(each, quiet=said.quiet, when=True))
     return 0
 
 
@@ -51,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--thread", metavar="T", help="all that was done in one thread")
     which.add_argument("--trace", metavar="ID", help="one trace")
-    parser.add_argument("--last", type=_count, default=MOST, metavar="N", help=f"the newest N traces ({MOST})")
+    parser.add_argument("--last", type=count, default=MOST, metavar="N", help=f"the newest N traces ({MOST})")
     parser.add_argument("--quiet", action="store_true", help="leave out nodes in which nothing is to be seen")
     return parser
 
@@ -78,7 +80,7 @@ def summary(steps: Sequence[Step]) -> str:
     return f"{tree.totals(steps)}, {failed} of them failed, in {threads} thread{'' if threads == 1 else 's'}"
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 10_000):
         raise argparse.ArgumentTypeError("must be a number from 1 to 10000")
     return int(text)

@@ -19,7 +19,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from langgraph_guard.errors import InvalidAmount
 from langgraph_guard.events import RESERVATIONS, listening
 from langgraph_guard.flow import arun, run, to_the_end
-from langgraph_guard.nodes.held import Held, metering
+from langgraph_guard.nodes.held import Held, call_of, metering
 from langgraph_guard.nodes.metering import LedgerFlow
 from langgraph_guard.nodes.pricing import ModelRef
 from langgraph_guard.policies.calls import Call
@@ -50,7 +50,7 @@ class Attempt:
         self.config = ensure_config(config)
         self._given = config
         self.kwargs = kwargs
-        self.held = Held(uuid.uuid4().hex, model.ref(kwargs))
+        self.held = Held(id := uuid.uuid4().hex, model.ref(kwargs), call=call_of(self.config.get("metadata"), id))
         self.finished = False
         self.deadline: float | None = None
         self._input = input

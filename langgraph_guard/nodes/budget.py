@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Final, Literal, ParamSpec, TypeVar, overload
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -12,7 +13,7 @@ from langgraph.managed import RemainingSteps
 
 from langgraph_guard.backends.protocols import Backend, BudgetLedger
 from langgraph_guard.errors import BudgetUnavailable, ConfigError, IdentityMissing
-from langgraph_guard.events import emit
+from langgraph_guard.events import emit, listening
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.callback import BudgetCallback
@@ -37,9 +38,18 @@ from langgraph_guard.prices.tools import tool_prices as checked_tool_prices
 from langgraph_guard.state.views import MessagesView, messages_of, read
 from langgraph_guard.tokens import PromptCounter
 
+_log: Final = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 Input = TypeVar("Input")
 Output = TypeVar("Output")
+
+
+SHARED: Final = ("tenant", "global")
+"""Scopes whose balance is one figure, and nobody's own."""
+
+_OF_MODELS: Final = ("usd", "tokens", "model_calls")
+"""Units that only a meter counts."""
 
 
 class BudgetView(MessagesView):
@@ -85,6 +95,7 @@ class BudgetCheckNode(Guard):
         self._tools = ToolCalls(self._meter)
         self._callback = BudgetCallback(self._meter, self._tools)
         self._tracker = Tracker(self._meter, self._tools, self._callback)
+        self._unmetered = any(limit.unit in _OF_MODELS for limit in budget.limits)
 
     # The gate
 
@@ -131,6 +142,7 @@ class BudgetCheckNode(Guard):
         """
         if isinstance(min_output, bool) or not isinstance(min_output, int) or min_output < 1:
             raise ConfigError("min_output", "must be a number of tokens, 1 or more")
+        self._unmetered = False
         self._meter.has_landing = self._meter.has_landing or landing
         return meter_model(llm, self._meter, landing=landing, min_output=min_output)
 
@@ -147,6 +159,7 @@ class BudgetCheckNode(Guard):
 
         Takes sync and async functions and Runnables, and keeps their signature and annotations.
         """
+        self._unmetered = False
         return self._tracker.wrap(node)
 
     def callback(self) -> BudgetCallback:
@@ -154,6 +167,7 @@ class BudgetCheckNode(Guard):
 
         Denials are exceptions: the run ends with `BudgetExceeded`.
         """
+        self._unmetered = False
         return self._callback
 
     @property
@@ -185,6 +199,7 @@ class BudgetCheckNode(Guard):
 
     def _check(self, state: Any, config: RunnableConfig) -> NodeFlow:
         meter = self._meter
+        self._warn_unmetered()
         run = meter.run_of(config) or Run(self, False, meter.now_ms())
         yield from meter.enter(run, config, state)
         turn = passed(run, state, config, self.messages_key, meter.now_ms())
@@ -199,7 +214,8 @@ class BudgetCheckNode(Guard):
         standings = self._standings(turn, dict(zip(limits, balances, strict=True)))
         frozen = _frozen((*accounts, *counting), (*balances, *used))
         verdict = frozen or self._verdict(standings, run, turn, state)
-        self._say(verdict)
+        if listening():
+            self._say(verdict, standings)
         update = verdicts.update(state, self.name, verdict, run.turn_ref, meter.now_ms())
         usage = usage_of(counting, used, run.turn_ref)
         if usage != (read(state, "guard_usage") or {}):
@@ -207,6 +223,17 @@ class BudgetCheckNode(Guard):
         if asked := self._tools.news(run):
             update["guard_asked"] = asked
         return {**update, "guard_turn": turn}
+
+    def _warn_unmetered(self) -> None:
+        """Once, of the mistake that nothing else shows: limits that look as if they held."""
+        if self._unmetered:
+            self._unmetered = False
+            _log.warning(
+                "the gate %r was given no model to meter: unless something else charges its ledger, it lets everything"
+                " pass. Give models through .model(…), wrap the nodes that call them with .track(…), or pass"
+                " .callback() to the runs",
+                self.name,
+            )
 
     def _accounts(self, who: Identity) -> tuple[tuple[Limit, ...], tuple[Account, ...]]:
         limits = tuple(limit for limit in self.budget.limits if limit.in_ledger)
@@ -240,19 +267,21 @@ class BudgetCheckNode(Guard):
                 return Standing(limit, limit.amount, read_tokens)
         return None
 
-    def _say(self, verdict: verdicts.Verdict) -> None:
-        if verdict.route != "ok":
-            facts = verdict.facts
+    def _say(self, verdict: verdicts.Verdict, standings: Sequence[Standing]) -> None:
+        """When there is room, how each shared limit stands: what is left of it changes without a warning too."""
+        shared = [each for each in standings if each.limit.per in SHARED]
+        facts = [verdicts.of("ok", each).facts for each in shared] if verdict.route == "ok" else []
+        for said in facts or [verdict.facts]:
             emit(
                 "budget.verdict",
                 guard=self.name,
                 route=verdict.route,
-                unit=facts.get("unit"),
-                scope=facts.get("scope"),
-                window=facts.get("window"),
-                limit=facts.get("limit"),
-                spent=facts.get("spent"),
-                reserved=facts.get("reserved"),
+                unit=said.get("unit"),
+                scope=said.get("scope"),
+                window=said.get("window"),
+                limit=said.get("limit"),
+                spent=said.get("spent"),
+                reserved=said.get("reserved"),
             )
 
 

@@ -23,7 +23,7 @@ from langgraph.errors import GraphInterrupt
 
 from langgraph_guard.flow import run
 from langgraph_guard.nodes.attempt import answered_by, read_usage
-from langgraph_guard.nodes.held import Held, charging, metering
+from langgraph_guard.nodes.held import Held, call_of, charging, metering
 from langgraph_guard.nodes.metering import LedgerFlow, Meter
 from langgraph_guard.nodes.pricing import ModelRef
 from langgraph_guard.nodes.tools import NO_RESULT, ToolBatch, ToolCall, ToolCalls
@@ -73,7 +73,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         if self._meter in metering.get() or not self._first(run_id):
             return
-        held = Held(uuid.uuid4().hex, self._model(kwargs))
+        held = Held(uuid.uuid4().hex, self._model(kwargs), call=call_of(kwargs.get("metadata"), run_id.hex))
         said = kwargs.get("invocation_params") or {}
         call = self._call(held.model, [message for batch in messages for message in batch], said)
         with self._forgetting(run_id, held):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Mapping, Sequence
-from typing import Any, Final, cast
+from types import MethodType
+from typing import Any, Final, Literal, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
@@ -43,6 +44,7 @@ class Guard(Runnable[Any, Update]):
             schema = renamed(schema, messages_key)
         self.schema = schema
         declare(self, schema)
+        _announce(self)
 
     def __call__(self, state: Any) -> Update:
         return self.invoke(state)
@@ -51,7 +53,7 @@ class Guard(Runnable[Any, Update]):
         raise NotImplementedError
 
     def route(self, state: GuardState) -> str:
-        """The word that this guard last wrote. For `add_conditional_edges`."""
+        """The word that this guard last wrote. For `add_conditional_edges`, with `paths` for where each word leads."""
         verdict = (read(state, "guard_verdicts") or {}).get(self.name)
         return cast(str, verdict["route"]) if verdict else self.passing[0]
 
@@ -61,6 +63,21 @@ class Guard(Runnable[Any, Update]):
         Raises `ConfigError` for a word that no guard says, and for one of this guard's that has no target.
         """
         return path_map(self.name, self.passing, self.stopping, targets)
+
+
+def _announce(guard: Any) -> None:
+    """Make `add_conditional_edges` read the words of `guard` from its route, where nobody gives it a path map.
+
+    Then a word that names no node fails when the graph is compiled. LangGraph ends a run that is sent to one.
+    """
+    words = (*guard.passing, *guard.stopping)
+    plain = type(guard).route
+
+    def route(self: Any, state: Any) -> Any:
+        return plain(self, state)
+
+    route.__annotations__ = {"state": GuardState, "return": Literal[words]}
+    guard.route = MethodType(route, guard)
 
 
 def path_map(

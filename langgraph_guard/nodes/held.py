@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from langgraph_guard.errors import BudgetExceeded
+from langgraph_guard.events import RESERVATIONS
 from langgraph_guard.nodes.pricing import ModelRef
 from langgraph_guard.policies.calls import Ask
 
@@ -41,6 +42,12 @@ scopes: ContextVar[Mapping[Meter, Scope]] = ContextVar("langgraph_guard_scopes",
 """The tracked nodes around the current call, by budget."""
 
 
+def call_of(metadata: Mapping[str, Any] | None, otherwise: str) -> str:
+    """What a model call is known by: the reservation of the first meter around it, or `otherwise`."""
+    names = (metadata or {}).get(RESERVATIONS) or (otherwise,)
+    return str(names[0])
+
+
 @dataclass(slots=True)
 class Held:
     """A reservation under way. `cap` is the output limit to send; `timeout` the seconds that are left; `priced`:
@@ -49,6 +56,8 @@ class Held:
     id: str
     model: ModelRef
     ask: Ask | None = None
+    call: str = ""
+    """What listeners know the model call by, the same for all budgets on it; empty for what is none."""
     granted: tuple[int, ...] = ()
     cap: int | None = None
     short: int | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.types import StateSnapshot
 
-from langgraph_guard.errors import show
+from langgraph_guard.errors import ConfigError, show
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.finish import ending
 from langgraph_guard.state.views import messages_of
@@ -19,7 +20,9 @@ class GuardReport:
     """What the guards know of a thread. Amounts are integers: micro-USD, milliseconds, plain counts.
 
     `status` is `ok`, or why the current turn was stopped (`limit_cost`, …). `turn` and `session` are what each has
-    used by unit; `decisions` are the newest warnings and refusals, oldest first.
+    used by unit; `decisions` are the newest warnings and refusals, oldest first. `turn["steps"]` are its supersteps
+    from the gate's first on, which is what `Limit("steps", …)` counts; of a gate in a subgraph, and of a bare state,
+    up to the gate's newest visit.
     """
 
     status: str = "ok"
@@ -38,12 +41,30 @@ class GuardReport:
 
 def guard_report(app: Any, config: RunnableConfig) -> GuardReport:
     """The report of the thread that `config` names, from its newest checkpoint. `app` is a compiled graph."""
-    return report_of(app.get_state(config).values)
+    return _of_thread(app.get_state(_named(app, config)))
 
 
 async def aguard_report(app: Any, config: RunnableConfig) -> GuardReport:
     """`guard_report` on an event loop."""
-    return report_of((await app.aget_state(config)).values)
+    return _of_thread(await app.aget_state(_named(app, config)))
+
+
+def _named(app: Any, config: RunnableConfig | None) -> RunnableConfig:
+    """`config`, if it names a thread, or if `app` was bound to one (`with_config`)."""
+    configs = (config, getattr(app, "config", None))
+    if all(((each or {}).get("configurable") or {}).get("thread_id") is None for each in configs):
+        raise ConfigError("config", 'names no thread: pass {"configurable": {"thread_id": "…"}}')
+    return {"configurable": {}, **(config or {})}
+
+
+def _of_thread(snapshot: StateSnapshot) -> GuardReport:
+    """What the gate knew at its newest visit, and the steps that came after it."""
+    report = report_of(snapshot.values)
+    last = (snapshot.values.get("guard_turn") or {}).get("last_step")
+    step = (snapshot.metadata or {}).get("step")
+    if not last or step is None or step < last:
+        return report
+    return replace(report, turn={**report.turn, "steps": report.turn["steps"] + step - last + 1})
 
 
 def report_of(state: Any) -> GuardReport:
@@ -52,7 +73,9 @@ def report_of(state: Any) -> GuardReport:
     used, turn = values.get("guard_usage") or {}, values.get("guard_turn") or {}
     halt = verdicts.halted(values, messages_of(values)) or {}
     said = ending(halt) if halt else {"status": "ok", "reason": ""}
-    time = {"seconds": turn["active_ms"], "steps": turn.get("steps", 0)} if "active_ms" in turn else {}
+    time = {"seconds": turn["active_ms"]} if "active_ms" in turn else {}
+    if turn.get("steps") or turn.get("last_step"):
+        time["steps"] = turn.get("steps", 0)
     return GuardReport(
         status=said["status"],
         reason=said["reason"],

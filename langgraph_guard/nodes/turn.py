@@ -40,14 +40,20 @@ def enter(
 
 
 def passed(run: Run, state: Any, config: RunnableConfig, messages_key: str, now_ms: int) -> dict[str, Any]:
-    """The turn of `run` with its time and steps brought up to now."""
+    """The turn of `run` with its time and steps brought up to now.
+
+    A run that resumes goes on from the step of the visit before it: a thread's steps are counted through. A subgraph's
+    begin anew in each run, so that those between its visits are all that is known.
+    """
     assert run.turn is not None
     stored = read(state, "guard_turn") or {}
     turn = {**run.turn, **(stored if stored.get("id") == run.turn["id"] else {})}
     newest = opener(messages_of(state, messages_key))
-    step = step_of(config)
-    zero = run.zero_steps.setdefault(namespace(config), step - turn.get("steps", 0))
-    return turns.passed(turn, active_ms=run.active_ms(now_ms), steps=step - zero, newest=newest)
+    step, graph = step_of(config), namespace(config)
+    last = 0 if graph else turn.get("last_step", 0)
+    zero = run.zero_steps.setdefault(graph, (last or step) - turn.get("steps", 0))
+    brought = turns.passed(turn, active_ms=run.active_ms(now_ms), steps=step - zero, newest=newest)
+    return brought if graph else {**brought, "last_step": step}
 
 
 def _raised(accounts: tuple[Account, ...], used: Mapping[str, Any], turn: str, local: bool) -> list[Command]:

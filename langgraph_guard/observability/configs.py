@@ -16,7 +16,7 @@ def run_config(
     graph: runs.Graph | None = None,
     *,
     thread_id: str | None = None,
-    user_id: str | None = None,
+    user_id: str | int | None = None,
     session_id: str | None = None,
     tags: Sequence[str] = (),
     **config: Any,
@@ -35,7 +35,7 @@ async def arun_config(
     graph: runs.Graph | None = None,
     *,
     thread_id: str | None = None,
-    user_id: str | None = None,
+    user_id: str | int | None = None,
     session_id: str | None = None,
     tags: Sequence[str] = (),
     **config: Any,
@@ -48,7 +48,7 @@ async def arun_config(
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    user_id: str | None
+    user_id: str | int | None
     session_id: str | None
     tags: Sequence[str]
 

@@ -54,6 +54,7 @@ ANSWERS: Final[Mapping[str, str]] = {
     "reject": "reject",
     "rejected": "reject",
     "expired": "reject",
+    "withdrawn": "reject",
 }
 
 REASONS: Final = (

@@ -1,14 +1,12 @@
 """What may be shown to whoever watches: secrets are taken out before any sink sees a value.
 
-`default_redact` knows the shapes of credentials: private keys, bearer tokens, the keys of well-known services, JSON web
-tokens, passwords in addresses and in `name=value` pairs, and card numbers. It leaves names and e-mail addresses alone:
-who asked is what a trace is searched by. Pass your own function (text in, text out) to take out more.
+`default_redact` knows the shapes of credentials, and no more than those. Pass your own function (text in, text out) to
+take out more.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -18,101 +16,20 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
+from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
+from langgraph_guard.observability.credentials import HIDDEN, KNOWN, default_redact, is_secret
+
 FAILED: Final = "[redaction failed]"
-HIDDEN: Final = "[redacted]"
 TOO_LARGE: Final = "[too large]"
 DEEPEST: Final = 40
 MOST: Final = 100_000
 """Values that one walk looks at: shared parts and cycles would make it endless."""
 SHORT: Final = 100
-KNOWN: Final = 4096
-"""Texts up to `SHORT`, names and ids above all, come again and again: so many are remembered."""
+"""Texts up to so many characters, names and ids above all, come again and again, and are remembered."""
 MARGIN: Final = 4096
 """A secret that is cut in two is not recognised: so much more is read than shown."""
-
-
-class _Shape:
-    """What a credential looks like, and quick looks: where the pattern finds something, one of them does as well.
-
-    A search for a pattern that begins with plain letters skips to them; one that begins with a choice, a boundary or
-    letters of either case is tried at each character, which takes 20 times as long. Texts without secrets are most.
-    """
-
-    def __init__(self, pattern: str, *looks: str, shown: str | Callable[[re.Match[str]], str] = HIDDEN) -> None:
-        self._pattern = re.compile(pattern)
-        self._looks = [re.compile(look).search for look in looks]
-        self._shown = shown
-
-    def hide(self, text: str, looked_at: str) -> str:
-        """`looked_at` is the text, or the text in small letters where the pattern takes letters of either case."""
-        if any(look(looked_at) for look in self._looks):
-            return self._pattern.sub(self._shown, text)
-        return text
-
-
-# Bounded repeats, and none of them beside another that takes the same characters: linear time, whatever the text.
-# Where letters of either case are meant, they are ASCII letters: what has others in their place is another word.
-_KEY_BLOCK = re.compile(
-    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
-)
-_TOKEN = _Shape(
-    r"\b(?:sk|pk|rk)[-_][\w-]{16,400}"  # OpenAI, Anthropic, Langfuse, Stripe
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
-    r"|\bgh[pousr]_\w{20,400}|\bgithub_pat_\w{20,400}"  # GitHub
-    r"|\bxox[a-z]-[\w-]{10,400}"  # Slack
-    r"|\bAIza[\w-]{30,60}"  # Google
-    r"|(?<![\w-])eyJ[\w-]{8,8000}\.[\w-]{8,8000}(?:\.[\w-]{0,8000})?",  # JSON web tokens
-    *(rf"{two}[-_][\w-]{{16}}" for two in ("sk", "pk", "rk")),
-    "AKIA[0-9A-Z]{16}",
-    "ASIA[0-9A-Z]{16}",
-    r"gh[pousr]_\w{20}",
-    r"github_pat_",
-    r"xox[a-z]-",
-    r"AIza[\w-]{30}",
-    r"eyJ[\w-]{8}",
-)
-_URL = re.compile(r"(://[^\s/:@]{0,200}:)[^\s/@]{1,400}@")
-_SCHEME = _Shape(r"\b((?ai:bearer|basic) {1,4})[\w.~+/=-]{8,8000}", "bearer ", "basic ", shown=rf"\1{HIDDEN}")
-_NAMES: Final = ("password", "passwd", "pwd", "secret", "api[_-]?key", "access[_-]?key", "token", "authorization")
-_NAMED = _Shape(
-    rf"((?ai:{'|'.join(_NAMES)})[\"']?\s{{0,8}}[:=]\s{{0,8}}[\"']?)[^\s\"',;&]{{1,4000}}",
-    *(rf"{name}[\"']?\s{{0,8}}[:=]" for name in _NAMES),
-    shown=rf"\1{HIDDEN}",
-)
-_CARD = re.compile(r"\d(?<![\w.-]\d)\d{3}[ -]?(?:\d{4}[ -]?){2}\d{1,7}(?![\w-])")  # not the digits in an id
-_SECRET_NAME = re.compile(
-    r"(?i)(?:password|passwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|token|authorization|credentials?)$"
-)
-
-
-def default_redact(text: str) -> str:
-    """The text with `[redacted]` where a credential or a card number was. Linear time."""
-    small = text.lower()
-    text = _KEY_BLOCK.sub(HIDDEN, text)
-    text = _SCHEME.hide(text, small)
-    text = _TOKEN.hide(text, text)
-    text = _URL.sub(rf"\1{HIDDEN}@", text)
-    text = _NAMED.hide(text, small)
-    return _CARD.sub(_card, text)
-
-
-def is_secret(name: object) -> bool:
-    """Whether what stands under `name` is hidden whole: a password, a key, a token."""
-    return isinstance(name, str) and _ends_as_a_secret(name[-SHORT:])
-
-
-@lru_cache(KNOWN)
-def _ends_as_a_secret(name: str) -> bool:
-    return _SECRET_NAME.search(name) is not None
-
-
-def _card(found: re.Match[str]) -> str:
-    digits = [int(digit) for digit in found[0] if digit.isdigit()]
-    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
-    valid = (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-    return HIDDEN if valid else found[0]
 
 
 class Redactor:
@@ -139,6 +56,8 @@ class Redactor:
 
     def clip(self, text: str, limit: int) -> str:
         """At most `limit` characters of the redacted text, then `…`; reads little more of it than it shows."""
+        if limit <= 0 and text:
+            return "…"
         if len(text) <= limit:
             return self.text(text)[: limit + len(FAILED)]
         shown = self.text(text[: limit + MARGIN])
@@ -146,26 +65,26 @@ class Redactor:
             shown = shown[:-MARGIN]  # what may be the first half of a secret
         return f"{shown[:limit]}…"
 
-    def value(self, value: Any, *, chars: int | None = None, most: int = MOST) -> Any:
+    def value(self, value: Any, *, chars: int | None = None, total: int | None = None, most: int = MOST) -> Any:
         """A copy without secrets: dicts, lists, tuples and messages stay what they are; other objects become text.
 
-        What stands under a name like `password` or `api_key` is hidden whole. `chars` clips each text, and all of them
-        together at four times that; of more than `most` values the rest is `[too large]`.
+        What stands under a name like `password` or `api_key` is hidden whole. `chars` clips each text, and `total`,
+        four times that, all of them together; of more than `most` values the rest is one `[too large]`.
         """
         if self._redact is None and chars is None:
             return value
+        text = self.text if chars is None else self._clipped(chars, 4 * chars if total is None else total)
         try:
-            return _Walk(self._clipped(chars) if chars is not None else self.text, most).value(value, 0)
+            return _Walk(text, most, hides=self._redact is not None).value(value, 0)
         except Exception:
             return FAILED
 
-    def _clipped(self, chars: int) -> Callable[[str], str]:
-        left = 4 * chars
-
+    def _clipped(self, chars: int, left: int) -> Callable[[str], str]:
         def clipped(text: str) -> str:
             nonlocal left
-            shown = self.clip(text, max(0, min(chars, left)))
-            left -= len(shown)
+            limit = max(0, min(chars, left))
+            shown = self.clip(text, limit)
+            left -= max(len(shown), min(len(text), limit))  # what was read: a redactor may leave nothing of it
             return shown
 
         return clipped
@@ -174,14 +93,15 @@ class Redactor:
 class _Walk:
     """One pass over one value."""
 
-    def __init__(self, text: Callable[[str], str], most: int) -> None:
+    def __init__(self, text: Callable[[str], str], most: int, *, hides: bool) -> None:
         self._text = cache(text)  # keys repeat
         self._left = most
+        self._hides = hides
 
     def value(self, value: Any, depth: int) -> Any:
+        self._left -= 1
         if value is None or isinstance(value, bool | float):
             return value
-        self._left -= 1
         if self._left < 0 or depth > DEEPEST:
             return TOO_LARGE
         if isinstance(value, int | str):
@@ -189,9 +109,17 @@ class _Walk:
         if isinstance(value, Mapping):
             return self._named(value, depth)
         if isinstance(value, list | tuple | set | frozenset):
-            walked = [self.value(item, depth + 1) for item in value]
+            walked = [self.value(item, depth + 1) for item in self._first(value, TOO_LARGE)]
             return tuple(walked) if type(value) is tuple else walked
         return self._object(value, depth)
+
+    def _first(self, items: Iterable[Any], mark: Any) -> Iterator[Any]:
+        """The items as long as there is room, then one mark for the rest."""
+        for item in items:
+            if self._left <= 0:
+                yield mark
+                return
+            yield item
 
     def _plain(self, value: int | str) -> Any:
         if isinstance(value, Enum):
@@ -200,17 +128,29 @@ class _Walk:
         return value if isinstance(value, int) and shown == str(value) else shown
 
     def _named(self, named: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
-        return {self._key(name): self._under(name, item, depth) for name, item in named.items()}
+        kept = self._first(named.items(), (TOO_LARGE, TOO_LARGE))
+        return {self._key(name): self._under(name, item, depth) for name, item in kept}
 
     def _key(self, name: Any) -> Any:
         return name if name is None or isinstance(name, int | float) else self._text(str(name))
 
     def _under(self, name: Any, item: Any, depth: int) -> Any:
-        return HIDDEN if item is not None and is_secret(name) else self.value(item, depth + 1)
+        if self._hides and item is not None and is_secret(name):
+            self._left -= 1
+            return HIDDEN
+        return self.value(item, depth + 1)
+
+    def _model(self, model: BaseModel, depth: int) -> Any:
+        """A message stays one, with each field looked at: one that is left out would be shown as it was given."""
+        computed = type(model).model_computed_fields
+        if not isinstance(model, BaseMessage) or computed:
+            return self._named({**dict(model), **{name: _computed(model, name) for name in computed}}, depth)
+        parts = sorted(model, key=lambda part: part[0] == "content")  # the longest last, so that it alone is cut
+        return model.model_copy(update={name: self._under(name, item, depth) for name, item in parts})
 
     def _object(self, value: Any, depth: int) -> Any:
         if isinstance(value, BaseModel):
-            return value.model_copy(update=self._named(dict(value), depth))
+            return self._model(value, depth)
         if is_dataclass(value) and not isinstance(value, type):
             return self._named({field.name: getattr(value, field.name, None) for field in fields(value)}, depth)
         if isinstance(value, bytes | bytearray | memoryview):
@@ -222,3 +162,10 @@ class _Walk:
         if hasattr(value, "node") and hasattr(value, "arg"):  # LangGraph's Send
             return self._named({"node": value.node, "arg": value.arg}, depth)
         return f"<{type(value).__name__}>"  # its text could be anything
+
+
+def _computed(model: BaseModel, name: str) -> Any:
+    try:
+        return getattr(model, name)
+    except Exception:
+        return FAILED

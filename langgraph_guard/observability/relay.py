@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, Protocol
+from weakref import WeakSet
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.callbacks.manager import handle_event
 from langchain_core.runnables.config import var_child_runnable_config
 
 from langgraph_guard.events import VERSION, subscribe
+from langgraph_guard.observability.charges import EVENTS
 from langgraph_guard.observability.decisions import decided
 
 PREFIX: Final = "guard."
@@ -28,6 +30,8 @@ _log = logging.getLogger(__name__)
 def relay(event: str, attributes: Mapping[str, Any]) -> None:
     """Hand an event to the handlers of the current run. Outside a run, and for what was merely allowed, do nothing."""
     manager = current()
+    if event in EVENTS:
+        _tell_others(event, attributes, manager.handlers if manager is not None else ())
     if manager is None or decided(event, attributes).decision == "allow":
         return
     inline, waiting = _apart(manager.handlers)
@@ -45,6 +49,30 @@ def current() -> BaseCallbackManager | None:
     if isinstance(manager, BaseCallbackManager) and manager.parent_run_id is not None and manager.handlers:
         return manager
     return None
+
+
+class Billed(Protocol):
+    """A handler that is told of charges outside its runs as well: a model call may be a run by itself, of which its
+    meter knows nothing."""
+
+    def on_charge(self, event: str, said: Mapping[str, Any]) -> None: ...
+
+
+_billed: Final[WeakSet[Billed]] = WeakSet()
+_changing = threading.Lock()
+
+
+def charged(handler: Billed) -> None:
+    """Tell `handler` for as long as it lives."""
+    with _changing:
+        _billed.add(handler)
+
+
+def _tell_others(event: str, attributes: Mapping[str, Any], told: Collection[object]) -> None:
+    with _changing:
+        others = [each for each in _billed if each not in told]
+    for each in others:
+        each.on_charge(event, attributes)
 
 
 def _apart(handlers: list[BaseCallbackHandler]) -> tuple[list[BaseCallbackHandler], list[BaseCallbackHandler]]:

@@ -47,6 +47,9 @@ class Traces:
     def of(self, thread_id: str) -> str | None:
         return self._known.get(thread_id)
 
+    def thread_of(self, trace_id: str) -> str | None:
+        return next((thread for thread, trace in tuple(self._known.items()) if trace == trace_id), None)
+
 
 def thread_config(thread_id: str | None, config: Mapping[str, Any]) -> RunnableConfig:
     """The user's config, with the thread in it. Raises `ConfigError` for what is none."""
@@ -63,7 +66,7 @@ def watched(
     trace_id: str,
     handlers: Sequence[BaseCallbackHandler],
     *,
-    user_id: str | None = None,
+    user_id: str | int | None = None,
     session_id: str | None = None,
     tags: Sequence[str] = (),
 ) -> RunnableConfig:
@@ -71,8 +74,8 @@ def watched(
     thread_id = config.get("configurable", {}).get("thread_id")
     told = {
         "langfuse_session_id": session_id or (str(thread_id) if thread_id else None),
-        "langfuse_user_id": user_id,
-        "langfuse_tags": list(tags) or None,
+        "langfuse_user_id": None if user_id is None else str(user_id),  # Langfuse passes over what is no text
+        "langfuse_tags": ([tags] if isinstance(tags, str) else list(tags)) or None,
         TRACE_ID: trace_id,
     }
     metadata = {**(config.get("metadata") or {}), **{name: said for name, said in told.items() if said is not None}}
@@ -122,6 +125,12 @@ def is_trace(text: object) -> bool:
     return (
         isinstance(text, str) and len(text) == 32 and not set(text) - set("0123456789abcdef") and text.strip("0") != ""
     )
+
+
+def parent_of(trace_id: str) -> str:
+    """The span that the root of a chosen trace is below. A client takes a trace's id with a parent alone; there is no
+    such span, and whoever shows the trace leaves it out."""
+    return trace_id[:16] if trace_id[:16].strip("0") else trace_id[16:]
 
 
 def new_trace() -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.events import subscribe
-from langgraph_guard.observability.flushing import Flusher, flush_all
+from langgraph_guard.observability.credentials import default_redact
+from langgraph_guard.observability.delivery import Delivery
+from langgraph_guard.observability.flushing import EXIT, Flusher, at_exit
 from langgraph_guard.observability.handle import Observability
-from langgraph_guard.observability.redaction import Redactor, default_redact
+from langgraph_guard.observability.redaction import Redactor
 from langgraph_guard.observability.relay import shared
 from langgraph_guard.observability.settings import Settings, provides, records
 
@@ -27,11 +28,8 @@ if TYPE_CHECKING:
 
     from langgraph_guard.observability.langfuse.payload import Payload
     from langgraph_guard.observability.otel.exporter import GenAiExporter
-    from langgraph_guard.observability.otel.mirror import Mirror
-    from langgraph_guard.observability.steps import StepRecorder
+    from langgraph_guard.observability.steps import Step, StepRecorder
 
-EXIT: Final = 2.0
-"""Seconds that the end of a program waits for what is still to be sent."""
 PATIENCE: Final = 60.0
 """Seconds after which a step log that does not write is left alone."""
 
@@ -46,28 +44,30 @@ def setup(
     *,
     langfuse: Literal["auto"] | bool | Langfuse = "auto",
     otlp: str | SpanExporter | TracerProvider | None = None,
-    steps: str | Path | Callable[[Any], object] | list[Any] | StepRecorder | None = None,
+    steps: str | PathLike[str] | Callable[[Step], object] | logging.Logger | list[Step] | StepRecorder | None = None,
     metrics: bool | MeterProvider = True,
     payload: Payload = "slim",
     redact: Callable[[str], str] | None = default_redact,
 ) -> Observability:
     """Listen to the guards, and give runs the handlers that show them. Raises `ConfigError` for a wrong setting.
 
-    The same settings again change nothing; other settings take the place of the first. `langfuse="auto"`: on where
-    its keys are set; `True` without keys warns and stays off. `otlp`: an address, an exporter, or the program's own
-    tracer provider, whose processors then see the runs among its other spans. `payload`: how much of a state is shown
-    at Langfuse and over OTLP. `redact`: text in, text out, for every sink; `None` shows everything.
+    The same settings again change nothing; other settings take the place of the first, which sends what it still has
+    meanwhile. `langfuse="auto"`: on where its keys are set; `True` without keys warns and stays off. `otlp`: an
+    address, an exporter, or the program's own tracer provider, whose processors then see the runs among its other
+    spans. `steps`: where the step log goes, a `*.db`, a `*.jsonl`, a function of a step, a logger, a list, or a
+    recorder of yours. `payload`: how much of a state is shown at Langfuse and over OTLP. `redact`: text in, text out,
+    for every sink; `None` shows everything.
     """
     global _current
     settings = Settings(langfuse, otlp, steps, metrics, payload, redact)
     settings.check()
     with _changing:
-        if _current is not None:
-            known, seen = _current
-            if known == settings and not seen.closed:
-                return seen
-            seen.close(timeout=0.0)
-        seen = _build(settings)
+        before = _current if _current is not None and not _current[1].closed else None
+        if before is not None and before[0].same(settings):
+            return before[1]
+        seen = _built(settings)
+        if before is not None:
+            before[1].hand_over()
         _current = settings, seen
         return seen
 
@@ -83,10 +83,15 @@ def flush(timeout: float = 2.0) -> bool:
     return seen.flush(timeout) if seen is not None else True
 
 
-def _build(settings: Settings) -> Observability:
+def _built(settings: Settings) -> Observability:
+    """All of it or nothing: a setting may turn out to be wrong when others listen already."""
     seen = Observability(Redactor(settings.redact))
-    _add_spans(seen, settings)
-    _add_steps(seen, settings)
+    try:
+        _add_spans(seen, settings)
+        _add_steps(seen, settings)
+    except ConfigError:
+        seen.close(timeout=0.0)
+        raise
     _add_metrics(seen, settings)
     seen.stops.append(shared.start())
     return seen
@@ -102,44 +107,30 @@ def _add_spans(seen: Observability, settings: Settings) -> None:
 
 
 def _connect(seen: Observability, settings: Settings) -> None:
-    client = _client(settings)
-    if client is None and settings.otlp is None:
+    seen.client = _client(settings)
+    if seen.client is None and settings.otlp is None:
         return
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
     from langgraph_guard.observability.langfuse import private
-    from langgraph_guard.observability.langfuse.client import local
+    from langgraph_guard.observability.langfuse.client import watched
     from langgraph_guard.observability.langfuse.handler import GuardLangfuseHandler
     from langgraph_guard.observability.langfuse.payload import Payloads
-    from langgraph_guard.observability.otel.mirror import Discards
 
-    server = client is not None
-    exporter, mirror = _outlets(settings.otlp)
-    if client is None:
-        client = local(exporter or Discards(), full=settings.payload == "full")
-    elif exporter is not None:
-        _add_processor(client, BatchSpanProcessor(exporter))
-    if mirror is not None:
-        _add_processor(client, mirror)
-    seen.stops.extend(outlet.close for outlet in (exporter, mirror) if outlet is not None)
-    handler = GuardLangfuseHandler(client, Payloads(settings.payload, seen.redactor), scores=server)
-    seen.handlers.append(handler)
-    flusher = Flusher(client.flush)
-    seen.flushers.append(flusher)
-    if client is not settings.langfuse:
-        _flush_at_exit(seen, flusher)
-    if server:
-        seen.client = client
-    else:
+    client = _alone(seen, settings) if seen.client is None else seen.client
+    _wait_for(seen, client.flush, at_end=client is not settings.langfuse)
+    payloads = Payloads(settings.payload, seen.redactor)
+    seen.handlers.append(GuardLangfuseHandler(client, payloads, scores=seen.client is not None))
+    if seen.client is None:
         private.forget(str(private.public_key(client)))
+    else:
+        seen.deliveries.extend(outlet.delivery for outlet in watched(client))
+        _beside(seen, client, settings)
 
 
-def _flush_at_exit(seen: Observability, flusher: Flusher) -> None:
-    def last() -> None:
-        flush_all([flusher], EXIT)
-
-    atexit.register(last)
-    seen.ends.append(lambda: atexit.unregister(last))
+def _wait_for(seen: Observability, flush: Callable[[], object], *, at_end: bool) -> None:
+    flusher = Flusher(flush)
+    seen.flushers.append(flusher)
+    if at_end:
+        seen.ends.append(at_exit.add(flusher))
 
 
 def _client(settings: Settings) -> Langfuse | None:
@@ -163,17 +154,53 @@ def _client(settings: Settings) -> Langfuse | None:
     return client
 
 
-def _outlets(otlp: Any) -> tuple[GenAiExporter | None, Mirror | None]:
-    """Where spans go beside Langfuse's server: out by themselves, or into the program's own."""
-    if otlp is None:
-        return None, None
-    if provides(otlp):
+def _alone(seen: Observability, settings: Settings) -> Langfuse:
+    """A client for spans that leave without Langfuse's server: out by themselves, or into the program's own."""
+    from langgraph_guard.observability.langfuse.client import local, watched
+    from langgraph_guard.observability.otel.mirror import Discards, Mirror
+
+    full = settings.payload == "full"
+    if provides(settings.otlp):
+        client, mirror = local(Discards(), full=full), Mirror(settings.otlp)
+        _add_processor(client, mirror)
+        seen.outlets.append(mirror)
+        return client
+    exporter, delivery = _exporter(settings.otlp)
+    client = local(exporter, delivery, full=full)
+    seen.deliveries.append(delivery)
+    seen.outlets.extend(watched(client))
+    return client
+
+
+def _beside(seen: Observability, client: Langfuse, settings: Settings) -> None:
+    """Where spans go beside Langfuse's server."""
+    if settings.otlp is None:
+        return
+    if provides(settings.otlp):
         from langgraph_guard.observability.otel.mirror import Mirror
 
-        return None, Mirror(otlp)
+        mirror = Mirror(settings.otlp)
+        _add_processor(client, mirror)
+        seen.outlets.append(mirror)
+        return
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    from langgraph_guard.observability.otel.sending import Watched
+
+    exporter, delivery = _exporter(settings.otlp)
+    outlet = Watched(BatchSpanProcessor(exporter), delivery)
+    _add_processor(client, outlet)
+    seen.deliveries.append(delivery)
+    seen.outlets.append(outlet)
+    _wait_for(seen, outlet.force_flush, at_end=client is not settings.langfuse)  # not behind a server that hangs
+
+
+def _exporter(otlp: Any) -> tuple[GenAiExporter, Delivery]:
     from langgraph_guard.observability.otel.exporter import GenAiExporter
 
-    return GenAiExporter(_at(otlp) if isinstance(otlp, str) else otlp), None
+    if isinstance(otlp, str):
+        return GenAiExporter(_at(otlp)), Delivery("OTLP", otlp)
+    return GenAiExporter(otlp), Delivery(type(otlp).__name__)
 
 
 def _at(address: str) -> SpanExporter:
@@ -186,12 +213,11 @@ def _at(address: str) -> SpanExporter:
 
 def _add_processor(client: Langfuse, processor: SpanProcessor) -> None:
     from langgraph_guard.observability.langfuse import private
-    from langgraph_guard.observability.otel.mirror import Mirror
 
     provider = private.provider(client)
     if provider is None:
         raise ConfigError("otlp", "the Langfuse client that was given has no tracer provider to export from")
-    if isinstance(processor, Mirror) and processor.provider is provider:
+    if getattr(processor, "provider", None) is provider:
         raise ConfigError("otlp", "is the Langfuse client's own provider: its processors see the spans already")
     provider.add_span_processor(processor)
 
@@ -204,7 +230,7 @@ def _add_steps(seen: Observability, settings: Settings) -> None:
         from langgraph_guard.observability.steps import StepRecorder
 
         recorder = StepRecorder(settings.steps, redactor=seen.redactor)
-        seen.ends.append(recorder.close)
+        seen.owns_recorder = True
     seen.recorder = recorder
     seen.handlers.append(recorder)
     seen.flushers.append(Flusher(lambda: recorder.flush(PATIENCE)))
@@ -214,11 +240,13 @@ def _add_metrics(seen: Observability, settings: Settings) -> None:
     if settings.metrics is False:
         return
     try:
+        from langgraph_guard.observability.otel.labels import Labels
         from langgraph_guard.observability.otel.metrics import GuardMetrics, meter_of
         from langgraph_guard.observability.otel.watch import RunWatch
 
         meter = meter_of(None if settings.metrics is True else settings.metrics)
-        seen.stops.append(subscribe(GuardMetrics(meter)))
-        seen.handlers.append(RunWatch(meter))
+        labels = Labels(seen.redactor.text)
+        seen.stops.append(subscribe(GuardMetrics(meter, labels)))
+        seen.handlers.append(RunWatch(meter, labels))
     except Exception as error:
         _log.warning("metrics are off: %s", type(error).__name__)

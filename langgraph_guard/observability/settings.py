@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +26,11 @@ class Settings:
     payload: Any
     redact: Any
 
+    def same(self, other: Settings) -> bool:
+        """Two lists with the same in them are two: each is filled for whoever holds it."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__slots__)
+        return all(one is two if isinstance(one, list) else one == two for one, two in pairs)
+
     def check(self) -> None:
         if self.payload not in PAYLOADS:
             raise ConfigError("payload", f"must be one of {', '.join(PAYLOADS)}")
@@ -37,11 +43,13 @@ class Settings:
         self._check_otlp()
         if not (
             self.steps is None
-            or isinstance(self.steps, str | Path | list)
+            or isinstance(self.steps, str | os.PathLike | list | logging.Logger)
             or callable(self.steps)
             or records(self.steps)
         ):
-            raise ConfigError("steps", "must be a file's name, a function of a step, a list, or a StepRecorder")
+            raise ConfigError(
+                "steps", "must be a file's name, a function of a step, a logger, a list, or a StepRecorder"
+            )
 
     def _check_otlp(self) -> None:
         if isinstance(self.otlp, str):

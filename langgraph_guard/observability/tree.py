@@ -16,13 +16,13 @@ shows cannot move a cursor, hide text or turn its direction.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from langgraph_guard.errors import show
+from langgraph_guard.observability.steps.reading import Outline
 from langgraph_guard.observability.steps.step import Step
+from langgraph_guard.observability.words import moment, words
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -38,6 +38,17 @@ MARKS: Final[Mapping[str, tuple[str, str]]] = {
     "interrupted": ("⏸", "cyan"),
 }
 """What stands before a step, and its style."""
+
+TELLS: Final[Mapping[str | None, tuple[str, ...]]] = {
+    "circuit_open": ("breaker.refused",),
+    "denied": ("effect.refused", "budget.denied", "approval.decided", "approval.expired"),
+    "timeout": ("effect.found",),
+    None: ("tool.replayed",),
+}
+"""Which guard's event has told already why a call was answered with this kind of error."""
+
+LOOKED_BACK: Final = 50
+"""Events among which it is looked for."""
 
 MOST_CHARS: Final = 160
 """Characters of a text that a line shows."""
@@ -92,52 +103,107 @@ def traces(steps: Iterable[Step]) -> list[Trace]:
     by_trace: dict[str, list[Step]] = {}
     for step in sorted(steps, key=lambda each: each.ts):
         by_trace.setdefault(step.trace_id, []).append(step)
-    found: list[Trace] = []
-    left_open: dict[str, Trace] = {}
-    for id, parts in by_trace.items():
-        thread = next((each.thread_id for each in parts if each.thread_id), None)
-        runs = _branches(parts)
-        earlier = left_open.pop(thread, None) if thread else None
-        if earlier is not None and any(each.kind == "resume" for each in parts):
-            trace = earlier
-            trace.runs += runs
-            trace.steps += parts
+    runs = {id: _branches(parts) for id, parts in by_trace.items()}
+    sketched = [_outline(id, parts, runs[id]) for id, parts in by_trace.items()]
+    return [
+        Trace(
+            chain[0].trace_id,
+            chain[0].thread_id,
+            [run for each in chain for run in runs[each.trace_id]],
+            [step for each in chain for step in by_trace[each.trace_id]],
+        )
+        for chain in chains(sketched)
+    ]
+
+
+def _outline(id: str, steps: Sequence[Step], runs: Sequence[Branch]) -> Outline:
+    thread = next((each.thread_id for each in steps if each.thread_id), None)
+    resumes = any(each.kind == "resume" for each in steps)
+    return Outline(id, thread, resumes, bool(runs) and runs[-1].step.status == "interrupted")
+
+
+def chains(outlines: Iterable[Outline]) -> list[list[Outline]]:
+    """Traces that belong together, of those of a log in the order in which they began."""
+    found: list[list[Outline]] = []
+    left_open: dict[str, list[Outline]] = {}
+    for each in outlines:
+        earlier = left_open.pop(each.thread_id, None) if each.thread_id else None
+        if earlier is not None and each.resumes:
+            chain = earlier
+            chain.append(each)
         else:
-            found.append(trace := Trace(id, thread, runs, parts))
-        if thread and any(each.step.status == "interrupted" for each in runs[-1:]):
-            left_open[thread] = trace
+            found.append(chain := [each])
+        if each.thread_id and each.left_open:
+            left_open[each.thread_id] = chain
     return found
 
 
 def _branches(steps: Sequence[Step]) -> list[Branch]:
     """What stands at the top, with all below: runs, and what has lost the step around it."""
     known = {step.id: Branch(step) for step in steps}
+    twice = told_twice(steps)
     top: list[Branch] = []
     for step in steps:
+        if step.id in twice:
+            continue
         around = known.get(step.parent_id or "")
         (top if around is None or around.step is step else around.below).append(known[step.id])
     return top
 
 
+def told_twice(steps: Iterable[Step]) -> set[str]:
+    """Ids of the answers to calls that a guard's event before them has told of: a tree has each failure once."""
+    found: set[str] = set()
+    untold: list[Step] = []
+    for step in steps:
+        if step.kind != "guard":
+            continue
+        if step.name == "tool.answered":
+            by = next((each for each in untold[: -LOOKED_BACK - 1 : -1] if _tells(each, step)), None)
+            if by is not None:
+                untold.remove(by)
+                found.add(step.id)
+        else:
+            untold.append(step)
+    return found
+
+
+def _tells(event: Step, answer: Step) -> bool:
+    """Whether `event` says why a call was answered as it was."""
+    is_reason = event.name in TELLS.get(answer.attrs.get("error_type"), ())
+    same_tool = event.attrs.get("tool", answer.attrs.get("tool")) == answer.attrs.get("tool")
+    return is_reason and same_tool and mark_of(event) != MARKS["allow"]
+
+
 # How it is drawn
 
 
-def drawn(trace: Trace, *, quiet: bool = False) -> Tree:
+def drawn(trace: Trace, *, quiet: bool = False, when: bool = False) -> Tree:
+    """A trace as a tree. `quiet`: without nodes in which nothing is to be seen. `when`: with the time of each run."""
     from rich.text import Text
     from rich.tree import Tree
 
-    heading = Text.assemble(("Trace: ", "bold"), plain(trace.thread_id or trace.id), f" ({totals(trace.steps)})")
+    sums = ", ".join([totals(trace.steps), *failures(trace.steps)])
+    heading = Text.assemble(("Trace: ", "bold"), plain(trace.thread_id or trace.id), f" ({sums})")
     root = Tree(heading, guide_style="dim")
     waiting = [(root, branch) for branch in reversed(trace.runs)]
     while waiting:  # Not by recursion: subgraphs may nest deeper than Python does.
         above, branch = waiting.pop()
-        mark, style = MARKS.get(branch.step.status, ("?", "white"))
+        mark, style = mark_of(branch.step)
         label = Text.assemble((mark, style), " ", name_of(branch.step))
-        if said := details(branch.step):
+        if said := [*began(branch.step, when), *details(branch.step)]:
             label.append(f" [{', '.join(said)}]", "dim" if style == "green" else style)
         here = above.add(label)
         waiting += [(here, each) for each in reversed(branch.below) if not quiet or has_news(each)]
     return root
+
+
+def mark_of(step: Step) -> tuple[str, str]:
+    """What stands before a step. A call that was made before, and has no result, is one that was not made."""
+    is_lost = step.name == "effect.found" and step.attrs.get("state") != "done"
+    has_failed = step.name == "tool.replayed" and step.attrs.get("status") == "error"
+    status = "warn" if is_lost else "error" if has_failed else step.status
+    return MARKS.get(status, ("?", "white"))
 
 
 def has_news(branch: Branch) -> bool:
@@ -150,6 +216,20 @@ def totals(steps: Sequence[Step]) -> str:
     tokens = f"{sum(step.tokens for step in steps):,} tokens"
     cost = [money(sum(costs))] if costs else []
     return ", ".join([tokens, *cost, f"{len(steps)} step{'' if len(steps) == 1 else 's'}"])
+
+
+def failures(steps: Sequence[Step]) -> list[str]:
+    """What went wrong, at a glance: what raised, and what was left alone since."""
+    tools = sum(step.kind == "tool" and step.status == "error" for step in steps)
+    models = sum(step.kind == "llm" and step.status == "error" for step in steps)
+    opened = sum(step.status == "trip" for step in steps)
+    said = ((tools, "tool call"), (models, "model call"))
+    failed = [f"{count:,} {what}{'' if count == 1 else 's'} failed" for count, what in said if count]
+    return [*failed, *([f"{opened:,} circuit{'' if opened == 1 else 's'} opened"] if opened else [])]
+
+
+def began(step: Step, when: bool) -> list[str]:
+    return [moment(step.ts)] if when and step.kind == "run" else []
 
 
 def name_of(step: Step) -> str:
@@ -171,7 +251,7 @@ def details(step: Step) -> list[str]:
     if step.cost_micro_usd is not None:
         parts.append(money(step.cost_micro_usd))
     if step.kind == "guard":
-        parts += dict.fromkeys([step.status, *said_of(step)])  # "warn" once, where that is what it said
+        parts += guarded(step)
     elif step.status == "error":
         parts.append(": ".join(plain(each) for each in (step.error_type, step.error) if each) or "error")
     elif step.kind in ("interrupt", "feedback"):
@@ -181,49 +261,22 @@ def details(step: Step) -> list[str]:
     return [clipped(part) for part in parts]
 
 
+def guarded(step: Step) -> list[str]:
+    """A guard's word and what it said. That it let something happen is what the mark before it says."""
+    said = said_of(step)
+    status = [] if step.status == "allow" and said else [step.status]
+    return list(dict.fromkeys([*status, *said]))  # "warn" once, where that is what it said
+
+
 def said_of(step: Step) -> list[str]:
     """What a guard said, in words where there are words for it, else as it said it; what a person did."""
     if step.kind == "feedback":
         return [plain(each) for each in (f"score {step.attrs.get('score')}", step.result) if each]
-    words = _WORDS.get(step.name)
-    if words is not None:
-        try:
-            return [plain(each) for each in words(step.attrs) if each]
-        except (TypeError, ValueError, KeyError, OverflowError, OSError):
-            pass  # An event of another version: its figures are shown as they are.
+    said = words(step.name, step.attrs)
+    if said is not None:
+        return [plain(each) for each in said]
     facts = (f"{name} {value}" for name, value in step.attrs.items() if value not in (None, "", False) and name != "v")
     return [plain(each) for each in facts]
-
-
-def _amounts(said: Mapping[str, Any]) -> list[str]:
-    window = f" per {said['window']}" if said.get("window") else ""
-    limit = f"{show(said['unit'], said['spent'])} of {show(said['unit'], said['limit'])} per {said['scope']}{window}"
-    return [limit]
-
-
-def _transition(said: Mapping[str, Any]) -> list[str]:
-    again = said.get("retry_at")
-    change = f"{said['key']}: {said['before']} → {said['after']}"
-    return [change, f"next try at {moment(again / 1_000)}" if again else ""]
-
-
-def _again(seconds: float | None) -> str:
-    return "" if seconds is None else f"again in {seconds:.0f} s"
-
-
-_WORDS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[str]]]] = {
-    "budget.verdict": lambda said: [said["route"], *_amounts(said)],
-    "budget.denied": lambda said: [*_amounts(said), f"{show(said['unit'], said['requested'])} asked for"],
-    "budget.settled": lambda said: ["tools"],
-    "breaker.transition": _transition,
-    "breaker.refused": lambda said: [f"{said['key']} is {said['state']}", _again(said.get("retry_after"))],
-    "loop.found": lambda said: [f"{said['kind']} call of {said['tool']}, {said['count']} times → {said['rung']}"],
-    "run.finished": lambda said: [said["status"]],
-    "tool.answered": lambda said: [str(said["tool"]), str(said.get("error_type") or said["status"])],
-    "tool.retried": lambda said: [f"{said['tool']}: {said['error_type']}", f"again after {said['pause']:.1f} s"],
-    "approval.asked": lambda said: [str(said["tool"])],
-    "interrupt": lambda said: ["waiting"],
-}
 
 
 def money(micro_usd: int) -> str:
@@ -237,10 +290,6 @@ def took(ms: float) -> str:
     if ms >= 100_000:
         return f"{ms / 1_000:,.0f} s"
     return f"{ms / 1_000:.1f} s" if ms >= 10_000 else f"{ms:,.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
-
-
-def moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def clipped(said: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
+import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from langgraph_guard.observability.setting_up import current
 
 NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 COMMENT: Final = 2_000
+LARGEST: Final = sys.float_info.max
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +32,10 @@ def feedback(
 ) -> bool:
     """Note a verdict on an answer; whether its trace was found. Comments and words are redacted.
 
-    `target`: a trace id, the config that the run was called with, or a thread's id; of a thread, its last trace in
-    this process, or, with `graph`, the one that its newest checkpoint was written under. `score`: a number, yes or no,
-    or a word. Raises `ConfigError` for a score or a name that cannot be sent.
+    `target`: a thread's id, a trace id, or the config that the run was called with. Of a thread, its last trace in this
+    process, or, with `graph`, the one that its newest checkpoint was written under; what no thread is called is taken
+    for a trace id, if it looks like one. `score`: a number, yes or no, or a word. Raises `ConfigError` for a score or a
+    name that cannot be sent.
     """
     _check(score, name)
     seen = current()
@@ -50,8 +52,8 @@ def feedback(
 def _check(score: object, name: object) -> None:
     if not isinstance(score, bool | int | float | str) or score == "":
         raise ConfigError("score", f"is a {type(score).__name__}, and must be a number, a bool or a word")
-    if isinstance(score, float) and not math.isfinite(score):
-        raise ConfigError("score", "must be a finite number")
+    if not isinstance(score, str) and not abs(score) <= LARGEST:
+        raise ConfigError("score", "must be a number that is finite, and not larger than a float can be")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ConfigError("name", "must be a short name of letters, digits, `_`, `.` and `-`")
 
@@ -61,16 +63,21 @@ def _found(
 ) -> tuple[str | None, str | None]:
     """The thread and the trace that are meant, as far as they are known."""
     if isinstance(target, Mapping):
-        thread_id = target.get("configurable", {}).get("thread_id")
-        trace_id = target.get("metadata", {}).get(runs.TRACE_ID)
+        thread_id = (target.get("configurable") or {}).get("thread_id")
+        trace_id = (target.get("metadata") or {}).get(runs.TRACE_ID)
         if runs.is_trace(trace_id) or not thread_id:
             return thread_id, trace_id
         target = str(thread_id)
-    elif runs.is_trace(target):
-        return None, target
+    trace_id = _last(target, graph, seen)
+    if trace_id is None and runs.is_trace(target):  # Many call their threads by 32 hexadecimal digits too.
+        return seen.traces.thread_of(target) if seen is not None else None, target
+    return target, trace_id
+
+
+def _last(thread_id: str, graph: runs.Graph | None, seen: Observability | None) -> str | None:
     if graph is not None:
-        return target, _kept(graph, target)
-    return target, seen.traces.of(target) if seen is not None else None
+        return _kept(graph, thread_id)
+    return seen.traces.of(thread_id) if seen is not None else None
 
 
 def _kept(graph: runs.Graph, thread_id: str) -> str | None:

@@ -68,7 +68,8 @@ class Limit:
     """At most `amount` of `unit` for each `per`, over each `window` of UTC time or, without one, for good.
 
     `per`: `call`, `turn` (from one human message to the next), `session` (a thread), `user`, `tenant`, `global`
-    (everyone who shares the backend), or a scope of your own that `Budget(scopes=…)` names.
+    (everyone who shares the backend), or a scope of your own that `Budget(scopes=…)` names. `steps` are LangGraph's
+    supersteps, from the gate's first in the turn on, across approvals; the gate ends the turn at its next visit.
     `wait`: seconds for which a call may queue for room instead of being refused: a rate limiter.
     `on_unavailable`: what to do while the ledger that processes share does not answer: refuse, or `allow_local(cap)`.
     `local` is that cap as it is counted, `None` without one.
@@ -124,7 +125,7 @@ class Limit:
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """Limits that stand together: a call must fit all of them.
+    """Limits that stand together: a call must fit all of them. Without any, it only counts.
 
     `warn_at`: the share of a limit at which the verdict becomes `warn`. `landing_reserve`: USD kept aside of every usd
     limit for the closing answer; `None` keeps 5 % of every limit of money and tokens, and one model call, as soon as a
@@ -356,13 +357,35 @@ def _names(scopes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _one_of(field: str, value: object, known: Sequence[str | None], hint: str = "") -> None:
+    names = [name for name in known if name]
     if value is not None and not isinstance(value, str):
-        raise ConfigError(field, f"must be a str, is a {_kind(value)}")
+        raise ConfigError(field, f"must be a str, is a {_kind(value)}; one of {', '.join(names)}{hint}")
     if value not in known:
-        names = [name for name in known if name]
-        close = get_close_matches(value or "", names, n=1)
+        said = (value or "").lower()
+        close = [_MEANT[said]] if _MEANT.get(said) in names else get_close_matches(said, names, n=1)
         meant = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(field, f"unknown; one of {', '.join(names)}{meant}{hint}")
+
+
+_MEANT: Final[Mapping[str, str]] = {
+    "dollars": "usd",
+    "cost": "usd",
+    "money": "usd",
+    "requests": "model_calls",
+    "llm_calls": "model_calls",
+    "supersteps": "steps",
+    "time": "seconds",
+    "24h": "day",
+    "1h": "hour",
+    "60s": "minute",
+    "thread": "session",
+    "conversation": "session",
+    "run": "turn",
+    "request": "call",
+    "everyone": "global",
+    "all": "global",
+}
+"""What others call it."""
 
 
 def _cap(unit: str, said: object) -> int | None:

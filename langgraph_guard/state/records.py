@@ -15,8 +15,8 @@ class Turn(TypedDict, total=False):
     seq: int  # 1 for a thread's first
     opened_at: int
     active_ms: int  # without the time spent waiting for people
-    steps: int
-    last_step: int
+    steps: int  # supersteps before the gate's newest visit, from its first on
+    last_step: int  # which of the thread's that visit was; 0 in a subgraph, and where nobody counted
     cycle: int  # the longest way between two visits of the gate, in supersteps
     seen: list[str]  # ids of earlier turns, newest last
 

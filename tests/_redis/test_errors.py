@@ -26,6 +26,7 @@ from langgraph_guard.errors import StoreRefused, StoreUnavailable
         (redis.AuthenticationError("invalid username-password pair or user is disabled."), "WRONGPASS"),
         (redis.AuthenticationError("Authentication required."), "NOAUTH"),
         (redis.ResponseError("unknown command 'EVALSHA', with args beginning with: 'secret'"), "UNKNOWN"),
+        (redis.ResponseError("Protocol error: unauthenticated multibulk length"), "NOAUTH"),
         (redis.ResponseError("wrong number of arguments for 'get' command"), "ERR"),
         (redis.ResponseError("MOVED 3999 127.0.0.1:6381"), "MOVED"),
         (redis.ConnectionError("Connection closed by server."), ""),

@@ -116,6 +116,8 @@ def test_a_unix_socket_is_a_server_too(execute: Execute) -> None:
         ({"async_client": redis.Redis()}, "async_client"),
         ({"client": redis.Redis(), "deadline": 0}, "deadline"),
         ({"client": redis.Redis(), "deadline": float("nan")}, "deadline"),
+        ({"client": redis.Redis(), "deadline": "10"}, "deadline"),
+        ({"client": redis.Redis(), "deadline": True}, "deadline"),
     ],
 )
 def test_a_wrong_setting_fails_at_once(arguments: dict[str, Any], field: str) -> None:
@@ -136,7 +138,57 @@ def test_a_wrong_url_is_not_quoted(url: str) -> None:
     assert caught.value.__suppress_context__
 
 
-def test_an_unknown_connection_term_fails_at_once() -> None:
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"client": redis.asyncio.Redis()}, "client: is a client of redis.asyncio: pass it as async_client="),
+        ({"async_client": redis.Redis()}, "async_client: is a client of redis: pass it as client="),
+        ({"client": "redis://h"}, "client: must be a redis.Redis or RedisCluster, is a str: a URL goes to from_"),
+    ],
+    ids=["async", "sync", "url"],
+)
+def test_a_client_of_another_kind_is_told_where_it_belongs(given: dict[str, Any], says: str) -> None:
+    """The way out, in the error."""
+    with pytest.raises(ConfigError) as caught:
+        RedisLink(**given)
+    assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:6379", "must be like redis://localhost:6379, rediss:// or unix://"),
+        ("", "must be like redis://localhost:6379"),
+        (b"redis://h", "must be a str like redis://localhost:6379, is a bytes"),
+        (None, "is a NoneType"),
+        (redis.Redis(), "is a Redis"),
+        ("redis://h:abc", "its port is no number"),
+        ("redis://h/abc", "its path must be the number of a database"),
+        ("rediss://h/0/1", "its path must be the number of a database"),
+        ("redis://a..b", "its host is not a name that a host can have"),
+    ],
+    ids=["no scheme", "empty", "bytes", "none", "client", "port", "path", "long path", "host"],
+)
+def test_a_wrong_url_says_how_it_should_be(url: Any, says: str) -> None:
+    """The driver takes `redis://h/abc` for database 0, where somebody else's data are."""
+    with pytest.raises(ConfigError) as caught:
+        RedisLink.from_url(url)
+    assert caught.value.field == "url"
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "terms", "says"),
+    [
+        ("redis://localhost", {"no_such_term": 1}, "connection_args: there is no term no_such_term"),
+        ("redis://localhost?no_such_term=1", {}, "url: there is no term no_such_term"),
+        ("redis://localhost", {"max_connections": 0}, "max_connections: must be a number, 1 or more"),
+        ("redis://localhost", {"max_connections": "9"}, "max_connections: must be a number, 1 or more"),
+    ],
+    ids=["argument", "url", "none", "text"],
+)
+def test_an_unknown_connection_term_fails_at_once(url: str, terms: dict[str, Any], says: str) -> None:
     """A misspelt `ssl_ca_cert` must not mean no check."""
-    with pytest.raises(ConfigError):
-        RedisLink.from_url("redis://localhost", no_such_term=1)
+    with pytest.raises(ConfigError) as caught:
+        RedisLink.from_url(url, **terms)
+    assert str(caught.value).startswith(says)

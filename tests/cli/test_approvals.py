@@ -16,12 +16,16 @@ from typing import Any, Final
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_guard import ApprovalRule, SqliteBackend, cli
 from langgraph_guard.backends.redis import RedisBackend
 from langgraph_guard.cli.approvals.text import cut, legible, value
 from langgraph_guard.cli.budgets.arguments import URL
-from langgraph_guard.policies.approval.commands import Decide, Look
+from langgraph_guard.events import SCHEMA, subscribe
+from langgraph_guard.policies.approval.actions import Action
+from langgraph_guard.policies.approval.commands import Decide, Look, Request
 from langgraph_guard.policies.outbox import Claim, Claimed, EffectKey, Failed
 from langgraph_guard.testing import FakeClock
 from tests.cli import approving
@@ -139,9 +143,10 @@ def test_one_request_shows_all_that_a_decision_needs(
 
 
 def test_an_id_that_nobody_knows_ends_with_one(agent: Agent, command: Command) -> None:
-    """A beginning of an id is none: others could be made that begin alike."""
+    """A short beginning of an id is none; and to agree to whatever stands there takes all of it: others could be made
+    that begin alike."""
     (waits,) = agent.ask()
-    assert command("show", waits.id[:8])[0] == 1
+    assert command("show", waits.id[:7])[0] == 1
     assert command("approve", waits.id[:8], "--yes", "--by", "bob")[0] == 1
 
 
@@ -678,3 +683,113 @@ def test_arguments_that_have_no_one_text_are_refused(agent: Agent, command: Comm
     """NaN is no JSON that two programs read alike."""
     (waits,) = agent.ask()
     assert command("edit", waits.id, "--yes", "--by", "bob", "--args", '{"text": NaN}')[0] == 2
+
+
+# Ids in a few letters
+
+
+@pytest.mark.parametrize("form", ["{:.8}", "{:.20}", "{:.12}…"])
+def test_the_beginning_of_an_id_is_enough(agent: Agent, command: Command, form: str) -> None:
+    """A narrow terminal shows no more of it; also when it was decided already."""
+    (waits,) = agent.ask()
+    id = form.format(waits.id)
+    agrees = ["approve", id, "--by", "bob", "--digest", waits.digest]
+    assert [command(*words)[0] for words in (["show", id], agrees)] == [0, 0]
+    assert command("resume", id, *GRAPH)[0] == 0
+    assert agent.sent == [{"text": "hello"}]
+
+
+def test_seven_letters_are_too_few(agent: Agent, backend: SqliteBackend, command: Command) -> None:
+    """Among a thousand requests two may begin alike."""
+    (waits,) = agent.ask()
+    code, _, complaint = command("reject", waits.id[:7], "--by", "bob")
+    assert (code, look(backend, waits.id).state) == (1, "pending")
+    assert "no such request" in complaint
+
+
+def test_a_beginning_that_two_have_is_refused(backend: SqliteBackend, command: Command) -> None:
+    """Nobody decides something else than they meant."""
+    ids = ["0123456789abcdef" + end * 16 for end in "ab"]
+    backend.desk.execute([asked_for(id) for id in ids])
+    code, _, complaint = command("reject", ids[0][:12], "--by", "bob")
+    assert (code, [look(backend, id).state for id in ids]) == (1, ["pending"] * 2)
+    assert "2 requests begin so" in complaint
+    assert command("reject", ids[0][:17], "--by", "bob")[0] == 0
+
+
+def asked_for(id: str) -> Request:
+    """A request with this id."""
+    action = Action("send", {"text": "hello"})
+    return Request(id, TENANT, "t", "", "c1", action.tool, action.text, action.digest, "require")
+
+
+# What others are told
+
+
+def test_a_decision_is_an_event_as_in_a_graph(agent: Agent, command: Command) -> None:
+    """A dashboard counts decisions, wherever they were made; once, however often it is said, and when the run goes
+    on."""
+    (waits,) = agent.ask()
+    heard: list[tuple[str, Any]] = []
+    ends = subscribe(lambda name, said: heard.append((name, said)))
+    for _ in range(2):
+        assert command("approve", waits.id, "--by", "bob", "--yes", *GRAPH)[0] == 0
+    ends()
+    ((name, said),) = [each for each in heard if each[0].startswith("approval.")]
+    assert (name, said["tool"], said["decision"], said["quorum"]) == ("approval.decided", "send", "approved", 1)
+    assert set(said) == set(SCHEMA[name])
+
+
+def test_a_request_that_its_run_went_on_without_is_withdrawn(
+    agent: Agent, backend: SqliteBackend, command: Command
+) -> None:
+    """The user wrote again, and the model did not ask again: a late yes must not look as if it had let anything run."""
+    (waits,) = agent.ask()
+    said = HumanMessage("never mind")
+    agent.graph.update_state({"configurable": {"thread_id": "t"}}, {"messages": [said]}, as_node="seen")
+    code, shown, _ = command("approve", waits.id, "--by", "bob", "--yes", *GRAPH)
+    assert (code, look(backend, waits.id).state) == (1, "withdrawn")
+    assert "it was withdrawn: its run went on without it" in shown
+    assert agent.sent == []
+
+
+class Late(InMemorySaver):
+    """A saver whose writes another process sees late, as on Workers KV: it has a token that says which."""
+
+    def token(self, thread_id: str) -> str:
+        """What the next reader passes."""
+        return f"token-of-{thread_id}"
+
+
+def test_without_the_graph_the_way_to_go_on_names_the_token(agent: Agent, command: Command) -> None:
+    """On Workers KV a resume elsewhere may see the thread as it was a minute ago."""
+    (waits,) = agent.ask()
+    _, shown, _ = command("approve", waits.id, "--by", "bob", "--yes")
+    assert "on Workers KV add --set kv_at_least=TOKEN" in shown
+
+
+def test_a_saver_with_a_token_says_it_after_the_run(
+    backend: SqliteBackend, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever goes on next must see what this command wrote."""
+    agent = Agent(backend)
+    agent.graph.checkpointer = Late()
+    (waits,) = exposed(agent, monkeypatch).ask()
+    _, shown, _ = command("approve", waits.id, "--by", "bob", "--yes", *GRAPH)
+    assert "kv_at_least=token-of-t" in shown
+    _, shown, _ = command("approve", waits.id, "--by", "bob", "--yes", *GRAPH, "--json")
+    assert json.loads(shown)["run"]["token"] == "token-of-t"
+
+
+def test_a_thread_that_does_not_wait_may_be_seen_too_early(
+    backend: SqliteBackend, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the token that says what must be seen, "it does not wait" may be a minute old."""
+    agent = Agent(backend)
+    (waits,) = agent.ask()
+    agent.graph.checkpointer = Late()
+    exposed(agent, monkeypatch)
+    _, shown, _ = command("approve", waits.id, "--by", "bob", "--yes", *GRAPH)
+    assert "say --set kv_at_least=TOKEN" in shown
+    _, shown, _ = command("approve", waits.id, "--by", "bob", "--yes", *GRAPH, "--set", "kv_at_least=x")
+    assert "say --set kv_at_least=TOKEN" not in shown

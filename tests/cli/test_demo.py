@@ -14,6 +14,9 @@ import langgraph_guard
 
 ROOT = Path(__file__).parent.parent.parent
 
+OPENED = "closed → open, it failed too often, next try at 2026-06-09 02:00:30Z"
+"""What is said of the circuit: by the guards' clock it is 2 a.m."""
+
 
 def demo(**environment: str) -> subprocess.CompletedProcess[str]:
     """A run of the command, its output in a pipe."""
@@ -78,7 +81,7 @@ def test_the_tree_shows_three_time_outs_and_the_opening(output: str) -> None:
     found = [line.lstrip("│├└─ ") for line in tree(output) if re.search(r"tool\.|breaker", line)]
     assert found == [
         *["✗ tool.get_order_status [… ms, ReadTimeout: timed out]"] * 3,
-        "✗ guard.breaker.transition [trip, get_order_status: closed → open, next try at 2026-06-09 02:00:30Z]",
+        f"✗ guard.breaker.transition [trip, get_order_status: {OPENED}]",
         "✗ guard.breaker.refused [block, get_order_status is open, again in 30 s]",
     ]
 
@@ -96,7 +99,7 @@ def test_the_tree_shows_what_the_guards_found_and_said(output: str) -> None:
     """The loop check noticed it too; when the circuit opened, and until when, by the guards' clock: 2 a.m."""
     said = " ".join(tree(output))
     assert "[warn, identical call of get_order_status, 3 times → nudge]" in said
-    assert "closed → open, next try at 2026-06-09 02:00:30Z" in said
+    assert OPENED in said
 
 
 def test_the_tree_ends_with_the_hand_over(output: str) -> None:
@@ -104,7 +107,12 @@ def test_the_tree_ends_with_the_hand_over(output: str) -> None:
     lines = tree(output)
     assert lines[0].startswith("Trace: customer-1 (")
     assert lines[1] == "└── ✓ run LangGraph [… ms, ended: circuit_open]"
-    assert lines[-1].endswith("guard.run.finished [warn, circuit_open]")
+    assert lines[-1].endswith("guard.run.finished [warn, ended: circuit_open, answer written by a model]")
+
+
+def test_the_first_line_of_the_tree_says_what_went_wrong(output: str) -> None:
+    """Before anybody reads what happened when."""
+    assert tree(output)[0].endswith("29 steps, 3 tool calls failed, 1 circuit opened)")
 
 
 def test_the_customer_reads_an_answer_and_the_reason(output: str) -> None:

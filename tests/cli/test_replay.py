@@ -16,12 +16,13 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
 from langgraph_guard.checkpoint.redis import RedisSaver
-from langgraph_guard.cli.replay import loading, main
+from langgraph_guard.cli.replay import arguments, loading, main
+from langgraph_guard.cli.replay.forking import chosen, fork
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.policies.ledger import Account, Read
 from langgraph_guard.testing import ScriptedChatModel, calls
 from tests.cli import replayed
-from tests.cli.replayed import Shop
+from tests.cli.replayed import Shop, Told
 from tests.servers.redis import RedisServer, redis_server
 
 __all__ = ["redis_server"]
@@ -144,6 +145,17 @@ def test_failed_begins_with_the_step_in_which_a_tool_failed(
     assert shop.looked_up == ["4711"]
 
 
+def test_a_recorded_error_is_shown_as_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody refused the call: the tool failed then, and so it is answered now. Once."""
+    shop = Shop()
+    shop.breaks = True
+    _open(monkeypatch, shop)
+    played("--failed")
+    shown = capsys.readouterr().out
+    assert "✗ guard.tool.replayed [look_up: an error, answered from the recording]" in shown
+    assert "tool.answered" not in shown
+
+
 def in_memory(folder: Path) -> Any:
     """LangGraph's own, which copies nothing by itself."""
     return InMemorySaver()
@@ -200,12 +212,13 @@ def keys(server: RedisServer) -> dict[bytes, Any]:
     return {key: client.dump(key) for key in client.scan_iter("replay*") if not key.endswith(b":threads")}
 
 
-def test_a_replay_is_charged_to_its_own_session(shop: Shop) -> None:
-    """The customer's account shows what the customer spent."""
+def test_a_replay_is_charged_to_nobody(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """The customer's account shows what the customer spent. What the replay cost, its tree says."""
     before = spent(shop, "t-1")
     played("--step", "1")
     (copy,) = copies(shop)
-    assert (spent(shop, "t-1"), spent(shop, copy) > 0) == (before, True)
+    assert (spent(shop, "t-1"), spent(shop, copy)) == (before, 0)
+    assert "54 tokens, $0.0003" in capsys.readouterr().out
 
 
 def spent(shop: Shop, thread: str) -> int:
@@ -257,9 +270,14 @@ def test_tools_without_a_guard_are_found_in_subgraphs() -> None:
     [
         (["--step", "9"], "step: the thread has no step 9; it has 0 to 3"),
         (["--failed"], "failed: no step of the thread raised"),
-        (["--step", "1", "--set", "stile=short"], "set: the state has no key 'stile'"),
+        (["--step", "-1"], "step: the thread has no step -1; it has 0 to 3"),
+        (["--step", "1", "--set", "stile=short"], "set: the state has no key 'stile'; it has messages, style\n"),
+        (["--step", "1", "--set", "stile.a=short"], "set: the state has no key 'stile'; it has messages, style\n"),
+        (["--step", "1", "--set", "__start__=1"], "set: the state has no key '__start__'"),
+        (["--step", "1", "--set", "style.a=short"], "set: 'style.a' leads into something that is no mapping"),
+        (["--step", "1", "--set", 'messages={"who": "me"}'], "set: messages cannot be given this value: ValueError\n"),
     ],
-    ids=["step", "failed", "key"],
+    ids=["step", "failed", "before the first", "key", "part of no key", "not the state's", "part of a text", "message"],
 )
 def test_what_the_thread_does_not_have_is_named(
     shop: Shop, asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
@@ -268,6 +286,61 @@ def test_what_the_thread_does_not_have_is_named(
     assert played(*asked) == 2
     assert said in capsys.readouterr().err
     assert copies(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "last", "style"),
+    [
+        (['messages=[{"role": "user", "content": "Be quick."}]'], "Be quick.", "long"),
+        (["messages=Be quick."], "Be quick.", "long"),
+        (['style={"mood": {"a": 1}}', "style.mood.b=2"], "Where is it?", {"mood": {"a": 1, "b": 2}}),
+        (["style=[1, 2]"], "Where is it?", [1, 2]),
+        (["style=a=b"], "Where is it?", "a=b"),
+    ],
+    ids=["message", "text of a message", "part", "json", "text"],
+)
+def test_a_value_is_json_or_text(shop: Shop, asked: list[str], last: str, style: Any) -> None:
+    """Written as a node's update would be: a message is added, a part leaves the others as they are."""
+    said = [asked_ for each in asked for asked_ in ("--set", each)]
+    start = chosen(shop.graph, "t-1", 1)
+    found = shop.graph.get_state(fork(shop.graph, start, arguments.asked([*START_OF, *said]).set).config).values
+    assert (found["messages"][-1].text, found["style"]) == (last, style)
+
+
+START_OF = [GRAPH, "--thread", "t-1", "--step", "1"]
+
+
+def test_a_part_of_what_the_thread_has_is_changed_in_the_copy_alone() -> None:
+    """The state that it is read from is the thread's."""
+    built = StateGraph(Told)
+    built.add_node("node", lambda state: {})
+    built.add_edge(START, "node")
+    graph = built.compile(checkpointer=InMemorySaver())
+    graph.invoke({"messages": [], "style": {"mood": "long", "words": 9}}, {"configurable": {"thread_id": "t-1"}})  # type: ignore[typeddict-item]
+    start = chosen(graph, "t-1", 1)
+    copy = graph.get_state(fork(graph, start, [("style.mood", "short")]).config).values["style"]
+    assert (start.at.values["style"]["mood"], copy) == ("long", {"mood": "short", "words": 9})
+
+
+@pytest.mark.parametrize("text", ["style", "=short", ""], ids=["no value", "no key", "nothing"])
+def test_what_is_no_pair_is_refused(shop: Shop, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the graph is looked for."""
+    with pytest.raises(SystemExit) as ended:
+        played("--step", "1", "--set", text)
+    assert (ended.value.code, "must be K=V" in capsys.readouterr().err) == (2, True)
+
+
+def test_a_thread_of_another_graph_is_said_to_be_one(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two graphs of a module share their saver, and the name of the wrong one is quickly typed."""
+    other = StateGraph(MessagesState)
+    other.add_node("else", lambda state: {})
+    other.add_edge(START, "else")
+    monkeypatch.setattr(replayed, "other", other.compile(checkpointer=shop.graph.checkpointer), raising=False)
+    assert main(["tests.cli.replayed:other", "--thread", "t-1", "--step", "2"]) == 2
+    assert "graph: knows none of the thread's steps" in capsys.readouterr().err
+    assert played("--step", "2") == 0
 
 
 def test_a_thread_that_does_not_exist_ends_with_two(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,6 +365,26 @@ def test_a_function_may_make_the_graph(shop: Shop, monkeypatch: pytest.MonkeyPat
     """Savers that need a connection are opened there."""
     monkeypatch.setattr(replayed, "make", lambda: shop.graph, raising=False)
     assert main(["tests.cli.replayed:make", "--thread", "t-1", "--step", "1"]) == 0
+
+
+def test_a_function_may_want_a_config(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those that LangGraph's server calls do."""
+    monkeypatch.setattr(replayed, "make", lambda config: config and shop.graph, raising=False)
+    assert main(["tests.cli.replayed:make", "--thread", "t-1", "--step", "1"]) == 0
+
+
+async def _made() -> Any:
+    return None
+
+
+@pytest.mark.parametrize("made", [_made, lambda a, b: None], ids=["coroutine", "two arguments"])
+def test_a_function_that_cannot_be_called_is_refused(
+    made: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what to give instead."""
+    monkeypatch.setattr(replayed, "make", made, raising=False)
+    assert main(["tests.cli.replayed:make", "--thread", "t-1", "--step", "1"]) == 2
+    assert "give one without arguments" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

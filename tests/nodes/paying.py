@@ -6,12 +6,14 @@ is sent, `{"thread": …, "answer": …}`, it resumes that thread and says what 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,13 +36,14 @@ MOMENTS: tuple[Moment, ...] = ("before_claim", "after_claim", "after_effect", "a
 @dataclass(frozen=True)
 class Terms:
     """What a process works with. `store`: a path, or a Redis URL. `dies`: when; `later`: seconds that its clock is
-    ahead."""
+    ahead. `is_async`: it resumes by `ainvoke`."""
 
     store: str
     payments: str
     durability: str = "sync"
     dies: Moment = ""
     later: float = 0.0
+    is_async: bool = False
 
 
 class Ahead(SystemClock):
@@ -65,15 +68,24 @@ class Dying:
         return bool(self._outbox.instant)
 
     def execute(self, commands: Sequence[Any]) -> list[Any]:
-        self._die("before_claim", commands, Claim)
-        self._die("after_effect", commands, Done)
+        self._before(commands)
         replies: list[Any] = self._outbox.execute(commands)
-        self._die("after_claim", commands, Claim)
-        self._die("after_done", commands, Done)
+        self._after(commands)
         return replies
 
     async def aexecute(self, commands: Sequence[Any]) -> list[Any]:
-        return self.execute(commands)
+        self._before(commands)
+        replies: list[Any] = await self._outbox.aexecute(commands)
+        self._after(commands)
+        return replies
+
+    def _before(self, commands: Sequence[Any]) -> None:
+        self._die("before_claim", commands, Claim)
+        self._die("after_effect", commands, Done)
+
+    def _after(self, commands: Sequence[Any]) -> None:
+        self._die("after_claim", commands, Claim)
+        self._die("after_done", commands, Done)
 
     def _die(self, moment: Moment, commands: Sequence[Any], kind: type) -> None:
         if moment == self._moment and any(isinstance(each, kind) for each in commands):
@@ -95,7 +107,7 @@ def backend_of(terms: Terms) -> Any:
     if terms.store.startswith("redis"):
         from langgraph_guard.backends.redis import RedisBackend
 
-        backend: Any = RedisBackend.from_url(terms.store)
+        backend: Any = RedisBackend.from_url(terms.store, clock=clock if terms.later else None)
     else:
         from langgraph_guard.backends.sqlite import SqliteBackend
 
@@ -112,6 +124,20 @@ def saver_of(terms: Terms) -> Any:
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     return SqliteSaver(sqlite3.connect(f"{terms.store}.runs", check_same_thread=False, timeout=120))
+
+
+@asynccontextmanager
+async def asaver_of(terms: Terms) -> AsyncIterator[Any]:
+    """The same checkpoints, for an event loop."""
+    if terms.store.startswith("redis"):
+        async with saver_of(terms) as saver:
+            yield saver
+        return
+    import aiosqlite
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    async with aiosqlite.connect(f"{terms.store}.runs", timeout=120) as connection:
+        yield AsyncSqliteSaver(connection)
 
 
 def app_of(terms: Terms, backend: Any, saver: Any) -> Any:
@@ -164,8 +190,17 @@ class Worker:
 
     def resume(self, thread: str, answer: Any) -> list[str]:
         """Answer it; what the tools answered then."""
+        if self.terms.is_async:
+            return asyncio.run(self._resume(thread, answer))
         state = self.app.invoke(Command(resume=answer), at(thread, str(answer)), durability=self.terms.durability)
         return told(state)
+
+    async def _resume(self, thread: str, answer: Any) -> list[str]:
+        async with asaver_of(self.terms) as saver:
+            app = app_of(self.terms, self.backend, saver)
+            config = at(thread, str(answer))
+            state = await app.ainvoke(Command(resume=answer), config, durability=self.terms.durability)
+            return told(state)
 
     def recover(self, thread: str) -> list[str]:
         """Go on after a crash, with the answer if the run has forgotten it."""

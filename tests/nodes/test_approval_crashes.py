@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.nodes.paying import MOMENTS, Moment, Terms, Worker, arguments
+from tests.servers.redis import RedisServer, redis_server
+
+__all__ = ["redis_server"]
 
 ROOT = Path(__file__).parents[2]
 TOMORROW = 86_400.0
@@ -27,9 +30,18 @@ OUTCOMES: dict[Moment, tuple[int, str]] = {
 
 
 @pytest.fixture
-def terms(tmp_path: Path) -> Terms:
-    """Of a process that lives."""
-    return Terms(str(tmp_path / "shared"), str(tmp_path / "payments"))
+def terms(request: pytest.FixtureRequest, tmp_path: Path) -> Terms:
+    """Of a process that lives, with its checkpoints, its desk and its outbox in a file, or on a server."""
+    return Terms(store_of(request, tmp_path), str(tmp_path / "payments"))
+
+
+def store_of(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Where they are."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return str(folder / "shared")
+    server: RedisServer = request.getfixturevalue("redis_server")
+    server.flush()
+    return server.url
 
 
 def killed(terms: Terms, moment: Moment) -> None:
@@ -42,14 +54,29 @@ def killed(terms: Terms, moment: Moment) -> None:
     assert child.returncode == -signal.SIGKILL, child.stderr
 
 
-@pytest.mark.parametrize(
-    "durability",
-    ["sync", pytest.param("async", marks=pytest.mark.slow), pytest.param("exit", marks=pytest.mark.slow)],
-)
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_process_leaves_one_payment_or_a_doubt(terms: Terms, moment: Moment, durability: str) -> None:
+slow = pytest.mark.slow
+KILLS = [
+    pytest.param(
+        store,
+        moment,
+        durability,
+        is_async,
+        marks=() if durability == "sync" and not is_async and (store == "sqlite" or moment == "after_effect") else slow,
+        id=f"{store}-{moment}-{durability}-{'ainvoke' if is_async else 'invoke'}",
+    )
+    for store in ("sqlite", "redis")
+    for moment in MOMENTS
+    for durability in ("sync", "async", "exit")
+    for is_async in (False, True)
+]
+
+
+@pytest.mark.parametrize(("terms", "moment", "durability", "is_async"), KILLS, indirect=["terms"])
+def test_a_killed_process_leaves_one_payment_or_a_doubt(
+    terms: Terms, moment: Moment, durability: str, is_async: bool
+) -> None:
     """The lease of whoever died is over by tomorrow; whoever goes on pays, is in doubt, or has the stored result."""
-    killed(replace(terms, durability=durability), moment)
+    killed(replace(terms, durability=durability, is_async=is_async), moment)
     other = Worker(replace(terms, later=TOMORROW))
     (told,) = other.recover("t")
     payments, words = OUTCOMES[moment]

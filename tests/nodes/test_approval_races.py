@@ -90,9 +90,11 @@ def press(worker: Worker, thread: str, start: Barrier, answer: bool) -> list[str
     ],
 )
 @pytest.mark.parametrize("store", ["sqlite", pytest.param("redis", marks=pytest.mark.slow)], indirect=True)
-def test_two_answers_in_processes(terms: Terms, durability: str, times: int) -> None:
-    """On two servers behind one load balancer."""
+@pytest.mark.parametrize("is_async", [False, True], ids=["invoke", "ainvoke"])
+def test_two_answers_in_processes(terms: Terms, is_async: bool, durability: str, times: int) -> None:
+    """On two servers behind one load balancer, in threads or on their event loops."""
     worker = Worker(terms)
+    terms = replace(terms, is_async=is_async)
     with (
         process(replace(terms, durability=durability)) as left,
         process(replace(terms, durability=durability)) as right,

@@ -28,6 +28,7 @@ from langgraph_guard import (
     Limit,
     MemoryBackend,
     Price,
+    fuse,
     guard_report,
 )
 from langgraph_guard.policies.ledger import (
@@ -119,6 +120,80 @@ def test_a_host_without_messages_has_a_turn_for_each_run() -> None:
     graph.add_edge("work", "gate")
     app = graph.compile(checkpointer=InMemorySaver())
     assert [app.invoke({"rounds": 0}, thread())["rounds"] for _ in range(2)] == [3, 3]
+
+
+# A gate without a meter
+
+
+def gate_alone(limits: list[Limit], prepare: Any = None) -> Any:
+    """A graph whose gate looks at what nobody counts; `prepare` is given the gate."""
+    budget = BudgetCheckNode(Budget(limits), MemoryBackend())
+    if prepare:
+        prepare(budget)
+    graph = StateGraph(MessagesState)
+    graph.add_node("budget", budget)
+    graph.add_edge(START, "budget")
+    graph.add_edge("budget", END)
+    return graph.compile()
+
+
+def test_a_gate_that_nobody_tells_of_a_call_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It would say "ok" for ever while the money goes; the limits look as if they held."""
+    app = gate_alone([Limit("usd", 1, per="session")])
+    for _ in range(3):
+        app.invoke(asks(), thread())
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert all(way in record.getMessage() for way in ("'budget'", ".model(", ".track(", ".callback()"))
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [lambda gate: gate.model(loops()), lambda gate: gate.track(lambda state: {}), lambda gate: gate.callback()],
+    ids=["model", "track", "callback"],
+)
+def test_a_gate_with_a_meter_says_nothing(prepare: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Any one of the three is enough."""
+    gate_alone([Limit("usd", 1, per="session")], prepare).invoke(asks(), thread())
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("limit", [Limit("steps", 9, per="turn"), Limit("seconds", 9, per="turn")], ids=str)
+def test_what_the_gate_counts_by_itself_needs_no_meter(limit: Limit, caplog: pytest.LogCaptureFixture) -> None:
+    """Steps and seconds are in the graph."""
+    gate_alone([limit]).invoke(asks(), thread())
+    assert caplog.records == []
+
+
+# Routes without a path map: LangGraph takes a word for a node's name then
+
+
+@pytest.mark.parametrize("kind", ["gate", "fused", "after_model"])
+def test_a_route_without_a_target_fails_when_the_graph_is_compiled(kind: str) -> None:
+    """It ended every run at the gate, without an error and without an answer."""
+    budget = BudgetCheckNode(Budget([Limit("model_calls", 1, per="session")]), MemoryBackend())
+    fused = fuse(budget, name="fused")
+    router = {"gate": budget.route, "fused": fused.route, "after_model": budget.after_model}[kind]
+    graph = StateGraph(MessagesState)
+    graph.add_node("gate", fused if kind == "fused" else budget)
+    graph.add_edge(START, "gate")
+    graph.add_conditional_edges("gate", router)
+    with pytest.raises(ValueError, match=r"At 'gate' node, '(route|after_model)' branch found unknown target '"):
+        graph.compile()
+
+
+def test_a_node_for_each_word_needs_no_path_map() -> None:
+    """Who names nodes after the words has said where they lead."""
+    budget = BudgetCheckNode(Budget([Limit("model_calls", 1, per="session")]), MemoryBackend())
+    graph = StateGraph(MessagesState)
+    graph.add_node("budget", budget)
+    graph.add_edge(START, "budget")
+    graph.add_conditional_edges("budget", budget.route)
+    for word in ("ok", "warn", "exceeded"):
+        graph.add_node(word, lambda state, word=word: {"messages": [AIMessage(word)]})
+    app = graph.compile()
+    assert app.invoke(asks(), thread())["messages"][-1].text == "ok"
+    assert {edge.target for edge in app.get_graph().edges if edge.source == "budget"} == {"ok", "warn", "exceeded"}
 
 
 # Verdicts

@@ -16,9 +16,23 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import Command, interrupt
 
-from langgraph_guard import Budget, BudgetCheckNode, FinishNode, Limit, MemoryBackend, guard_report
+from langgraph_guard import (
+    Budget,
+    BudgetCheckNode,
+    ConfigError,
+    FinishNode,
+    Limit,
+    MemoryBackend,
+    aguard_report,
+    guard_report,
+)
+from langgraph_guard.state import GuardState
 from langgraph_guard.testing import FakeClock, ScriptedChatModel
-from tests.nodes.agents import TOOLS, Agent, asks, loops, react, thread
+from tests.nodes.agents import TOOLS, Agent, answers_after, asks, loops, react, thread
+
+
+class GuardedMessages(MessagesState, GuardState):
+    """A state with the guards' keys in the open."""
 
 
 def asks_people_first(limits: list[Limit], model: ScriptedChatModel, backend: MemoryBackend, saver: Any) -> Agent:
@@ -41,6 +55,97 @@ def test_a_turn_limit_holds_across_approvals(saver: Any) -> None:
         agent.app.invoke(Command(resume=True), thread())
     assert agent.model.call_count == 3
     assert guard_report(agent.app, thread()).status == "limit_calls"
+
+
+def supersteps(app: Any) -> int:
+    """How many the thread has had, as LangGraph keeps them."""
+    return sum(state.metadata["source"] == "loop" and state.metadata["step"] > 0 for state in history(app))
+
+
+def history(app: Any) -> list[Any]:
+    """The newest first."""
+    return list(app.get_state_history(thread()))
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_the_report_counts_every_superstep_of_the_turn(saver: Any, rounds: int) -> None:
+    """Those behind the gate's last visit too: a turn of two steps is not one of none."""
+    agent = react([Limit("usd", 100, per="session")], answers_after(rounds), checkpointer=saver)
+    agent.app.invoke(asks(), thread())
+    assert guard_report(agent.app, thread()).turn["steps"] == supersteps(agent.app) == 3 * rounds + 2
+
+
+async def test_the_report_counts_on_an_event_loop_too() -> None:
+    """And a turn that a limit ended: the closing step is one."""
+    agent = react([Limit("steps", 6, per="turn")], checkpointer=InMemorySaver())
+    await agent.app.ainvoke(asks(), thread())
+    report = await aguard_report(agent.app, thread())
+    assert (report.status, report.turn["steps"]) == ("limit_steps", 8)
+
+
+def test_each_turn_counts_its_own_steps(saver: Any) -> None:
+    """What the turn before took is behind it."""
+    model = ScriptedChatModel(["It has shipped.", "It is still on its way."])
+    agent = react([Limit("steps", 100, per="turn")], model, checkpointer=saver)
+    agent.app.invoke(asks(), thread())
+    agent.app.invoke(asks("And now?"), thread())
+    assert guard_report(agent.app, thread()).turn["steps"] == 2
+
+
+def test_steps_count_across_approvals(saver: Any) -> None:
+    """A loop whose every round waits for a person is a loop: no resume forgets the steps on either side of it."""
+    agent = asks_people_first([Limit("steps", 9, per="turn")], loops(), MemoryBackend(), saver)
+    agent.app.invoke(asks(), thread())
+    assert guard_report(agent.app, thread()).turn["steps"] == 2
+    for _ in range(10):
+        if not agent.app.get_state(thread()).next:
+            break
+        agent.app.invoke(Command(resume=True), thread())
+    report = guard_report(agent.app, thread())
+    assert (report.status, report.turn["steps"], supersteps(agent.app)) == ("limit_steps", 11, 11)
+
+
+def test_steps_of_a_gate_in_a_subgraph_are_those_that_it_saw() -> None:
+    """The thread's own steps are of another graph, so nothing is added to them."""
+    inner = react([Limit("steps", 100, per="turn")], answers_after(2), state=GuardedMessages)
+    graph = StateGraph(GuardedMessages)
+    graph.add_node("before", lambda state: {})
+    graph.add_node("inner", inner.app)
+    graph.add_node("after", lambda state: {})
+    graph.add_edge(START, "before")
+    graph.add_edge("before", "inner")
+    graph.add_edge("inner", "after")
+    app = graph.compile(checkpointer=InMemorySaver())
+    app.invoke(asks(), thread())
+    assert guard_report(app, thread()).turn["steps"] == 6
+
+
+@pytest.mark.parametrize("config", [{}, {"configurable": {}}, {"configurable": {"thread_id": None}}, None])
+def test_a_report_of_no_thread_says_so(config: Any) -> None:
+    """It was LangGraph's KeyError."""
+    agent = react([Limit("usd", 1, per="session")], checkpointer=InMemorySaver())
+    with pytest.raises(ConfigError, match="config: names no thread"):
+        guard_report(agent.app, config)
+
+
+def test_a_graph_may_be_bound_to_its_thread() -> None:
+    """`with_config` is LangGraph's way to do so."""
+    agent = react([Limit("usd", 100, per="session")], answers_after(0), checkpointer=InMemorySaver())
+    bound = agent.app.with_config(thread())
+    bound.invoke(asks())
+    assert guard_report(bound, {}).turn["model_calls"] == 1
+
+
+def test_a_report_of_a_graph_without_a_gate_counts_no_steps() -> None:
+    """Nobody looked; 0 would say that there were none."""
+    budget = BudgetCheckNode(Budget([Limit("usd", 1, per="session")]), MemoryBackend())
+    model = budget.model(answers_after(0))
+    graph = StateGraph(MessagesState)
+    graph.add_node("model", budget.track(lambda state: {"messages": [model.invoke(state["messages"])]}))
+    graph.add_edge(START, "model")
+    app = graph.compile(checkpointer=InMemorySaver())
+    app.invoke(asks(), thread())
+    assert "steps" not in guard_report(app, thread()).turn
 
 
 def test_langchains_own_run_limit_does_not_hold_across_approvals() -> None:

@@ -66,11 +66,31 @@ def test_nothing_is_kept_of_a_run_that_is_over(
     recorder.close()
     (handler,) = (each for each in handle.handlers if isinstance(each, GuardLangfuseHandler))
     kept = {
-        name: len(held) for name, held in {**vars(handler), **vars(handler._costs)}.items() if isinstance(held, dict)
+        name: len(held)
+        for part in (handler, handler._wide, handler._calls, handler._calls._charges)
+        for name, held in vars(part).items()
+        if isinstance(held, dict)
     }
     assert {name: count for name, count in kept.items() if count} == {}
-    assert (len(recorder._records.units), recorder._records.bills._books) == (0, {})
+    charges = {name: held for name, held in vars(recorder._records.bills._charges).items() if isinstance(held, dict)}
+    assert (len(recorder._records.units), {name: len(held) for name, held in charges.items() if held}) == (0, {})
     assert steps
+
+
+def test_runs_that_never_end_are_bounded(seen: Callable[..., Observability], langfuse: Receiver) -> None:
+    """A client that leaves at the first event: nobody tells the end of its run. What is known of it is shown."""
+    handle = seen()
+    (handler,) = handle.handlers
+    handler._wide._most = 2
+    roots = [uuid.uuid4() for _ in range(5)]
+    for root in roots:
+        handler.on_chain_start({}, {}, run_id=root, name="graph")
+        handler.on_chain_start({}, {}, run_id=uuid.uuid4(), parent_run_id=root, name="node")
+    assert handle.flush(60)
+    kept = (handler._runs, handler._run_states, handler._root_run_states, handler._wide._of)
+    assert [len(each) for each in kept] == [4, 4, 2, 2]
+    said = [span.attributes.get("langfuse.observation.status_message") for span in langfuse.spans]
+    assert said == ["not ended"] * 6
 
 
 async def ended(ending: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from importlib.metadata import version
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from langfuse import Langfuse
 from langfuse._client.resource_manager import LangfuseResourceManager
 from langfuse.langchain import CallbackHandler
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from langgraph_guard.observability.langfuse import private
@@ -40,6 +42,23 @@ def test_a_client_has_what_is_read_of_it(client: Langfuse) -> None:
     assert client._tracing_enabled is True
 
 
+def test_a_client_sends_scores_and_media_where_it_is_watched(client: Langfuse) -> None:
+    """By threads with a method each for what is about to be sent."""
+    assert [list(inspect.signature(each._upload_batch).parameters) for each in client._resources._score_consumers] == [  # type: ignore[union-attr]
+        ["batch"]
+    ]
+    assert callable(private.media_manager(client).process_next_media_upload)
+
+
+def test_a_batch_processor_keeps_what_is_watched() -> None:
+    """Its exporter, and what it tells its meters: without them nothing is counted, and the library logs as it does."""
+    exporter = InMemorySpanExporter()
+    batch: Any = BatchSpanProcessor(exporter)._batch_processor
+    assert batch._exporter is exporter
+    assert list(inspect.signature(batch._metrics.drop_items).parameters) == ["count", "error_type"]
+    batch.shutdown()
+
+
 def test_a_client_can_be_forgotten(client: Langfuse) -> None:
     """By its public key, in the table that `get_client()` reads."""
     key = str(private.public_key(client))
@@ -57,6 +76,7 @@ def test_a_client_can_be_forgotten(client: Langfuse) -> None:
         ("_attach_observation", ["self", "run_id", "observation"]),
         ("_get_parent_observation", ["self", "parent_run_id"]),
         ("_detach_observation", ["self", "run_id"]),
+        ("_reset", ["self", "root_run_id"]),
     ],
 )
 def test_the_handler_asks_what_is_overridden(method: str, names: list[str]) -> None:
@@ -75,7 +95,7 @@ def test_the_handler_keeps_its_runs_where_they_are_looked_for(client: Langfuse) 
     assert (state.parent_run_id, state.root_run_id) == (root, root)
     handler.on_chain_end({}, run_id=child, parent_run_id=root)
     handler.on_chain_end({}, run_id=root)
-    assert (handler._runs, handler._run_states, handler._wide, handler._costs._bills) == ({}, {}, {}, {})
+    assert (handler._runs, handler._run_states, handler._wide._of) == ({}, {}, {})
 
 
 def test_the_handler_does_not_run_inline(client: Langfuse) -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from langgraph_guard import Budget, BudgetCheckNode, Limit, MemoryBackend, Price
 from langgraph_guard.events import emit
 from langgraph_guard.observability import run_config, setup
+from langgraph_guard.observability.otel.labels import Labels
 from langgraph_guard.observability.otel.metrics import Sessions
 from langgraph_guard.observability.otel.names import METRICS
+from langgraph_guard.observability.otel.watch import RunWatch
+from langgraph_guard.testing import FakeClock, Reply, ScriptedChatModel
 from tests.observability.agent import Agent
 
 ASKED = {"messages": [("user", "find kites")]}
+DEAR = Price(input=300.0, output=15.0)
 
 
 class Figures:
@@ -69,6 +77,7 @@ def test_decisions_are_counted_by_guard_and_word(figures: Figures) -> None:
     emit("tool.answered", tool="search", status="success", error_type=None, attempts=1, seconds=0.1)
     assert figures.of("langgraph_guard.decisions") == {
         (("decision", "allow"), ("guard", "tool")): 1,
+        (("decision", "allow"), ("guard", "budget")): 1,
         (("decision", "warn"), ("guard", "budget")): 1,
     }
 
@@ -113,6 +122,39 @@ def test_a_shared_limit_shows_what_is_left(figures: Figures) -> None:
     assert figures.of("langgraph_guard.budget.limit") == {labels: pytest.approx(5.0)}
 
 
+def test_what_is_left_of_a_shared_limit_follows_the_ledger(figures: Figures) -> None:
+    """Before the first warning, and when a window turns: an alert on what is left would fire for ever, or never."""
+    clock = FakeClock()
+    limits = [Limit("usd", 1, per="global", window="day"), Limit("model_calls", 50, per="global", window="day")]
+    budget = BudgetCheckNode(Budget(limits), MemoryBackend(clock=clock), prices={"gpt-4o-mini": DEAR})
+    model = budget.model(ScriptedChatModel([Reply("x", usage=(1_500, 10))], cycle=True, max_tokens=100))
+    graph = StateGraph(MessagesState)
+    graph.add_node("gate", budget)
+    graph.add_node("model", budget.track(lambda _: {"messages": [model.invoke("a")]}))
+    graph.add_edge(START, "gate")
+    graph.add_conditional_edges("gate", budget.route, budget.paths(ok="model", exceeded=END))
+    app = graph.compile()
+    found = []
+    for days in (0, 0, 0, 2):
+        clock.advance(days * 86_400)
+        app.invoke({"messages": [("user", "q")]}, run_config(app))
+        left = figures.of("langgraph_guard.budget.remaining")
+        found.append({dict(labels)["unit"]: round(figure, 2) for labels, figure in left.items()})
+    assert [found[0], found[1], found[3]] == [
+        {"usd": 1.0, "model_calls": 50.0},
+        {"usd": 0.55, "model_calls": 49.0},
+        {"usd": 1.0, "model_calls": 50.0},
+    ]
+
+
+def test_a_budget_with_room_counts_as_a_decision(figures: Figures) -> None:
+    """Once for each visit to the gate, or once for each limit that is shared: what was refused is a share of these."""
+    agent = Agent(InMemorySaver())
+    agent.budget.budget = Budget([Limit("usd", 1, per="session")])
+    play(agent)
+    assert figures.of("langgraph_guard.decisions") == {(("decision", "allow"), ("guard", "budget")): 2}
+
+
 def test_how_long_people_were_waited_for_is_measured(figures: Figures) -> None:
     """An approval queue that nobody looks at is a product that stands still."""
     said = {"guard": "a", "tool": "send", "decision": "approve", "quorum": 1}
@@ -139,6 +181,67 @@ def test_a_run_that_is_stuck_shows_while_it_is(figures: Figures) -> None:
     assert figures.of("langgraph_guard.runs.active") == {}
 
 
+async def test_the_end_of_a_run_is_the_end_of_what_was_cancelled_in_it(figures: Figures) -> None:
+    """Nobody tells when a call is cancelled: a worker whose users hang up would keep each of their calls."""
+    watch = RunWatch(figures.provider.get_meter("test"))
+    waits = asyncio.Event()
+
+    async def ask(state: MessagesState) -> dict[str, Any]:
+        await asyncio.gather(hangs.ainvoke("a"), hangs.ainvoke("b"), fails.ainvoke("c"))
+        return {}
+
+    async def hang(q: str) -> str:
+        waits.set()
+        await asyncio.Event().wait()
+        return q
+
+    async def fail(q: str) -> str:
+        await waits.wait()
+        raise ConnectionError(q)
+
+    hangs = StructuredTool.from_function(coroutine=hang, name="hangs", description="Hangs.")
+    fails = StructuredTool.from_function(coroutine=fail, name="fails", description="Fails.")
+    graph = StateGraph(MessagesState)
+    graph.add_node("ask", ask)
+    graph.add_edge(START, "ask")
+    with pytest.raises(ConnectionError):
+        await graph.compile().ainvoke({"messages": []}, {"callbacks": [watch]})
+    assert (watch._calls, watch._roots, watch._runs) == ({}, {}, {})
+
+
+async def test_a_run_whose_client_leaves_at_its_first_event_is_not_under_way(figures: Figures) -> None:
+    """Nobody tells its end: the alert on the oldest run would never be quiet again."""
+    app: Any = Agent(InMemorySaver()).app
+    events = app.astream_events(ASKED, run_config(app, thread_id="t-1"), version="v2")
+    await anext(events)
+    await events.aclose()
+    assert figures.of("langgraph_guard.runs.active") == {}
+    assert figures.of("langgraph_guard.runs.oldest_age") == {}
+
+
+async def test_a_run_that_is_read_in_a_task_for_each_part_is_under_way(figures: Figures) -> None:
+    """`asyncio.wait_for` around a part makes such tasks: the end of one is not the end of the run."""
+    app: Any = Agent(InMemorySaver()).app
+    parts = app.astream(ASKED, run_config(app, thread_id="t-1"), stream_mode="values")
+    within = []
+    for _ in range(3):
+        await asyncio.create_task(anext(parts))
+        within.append(list(figures.of("langgraph_guard.runs.active").values()))
+    await parts.aclose()
+    assert within[1:] == [[1], [1]]
+    assert figures.of("langgraph_guard.runs.active") == {}
+
+
+def test_runs_that_never_end_are_bounded(figures: Figures) -> None:
+    """A worker lives for months, and something always goes wrong."""
+    watch = RunWatch(figures.provider.get_meter("test"), most=2)
+    roots = [uuid.uuid4() for _ in range(5)]
+    for root in roots:
+        watch.on_chain_start({}, {}, run_id=root, name="graph")
+        watch.on_chain_start({}, {}, run_id=uuid.uuid4(), parent_run_id=root, name="node")
+    assert (list(watch._runs), len(watch._roots)) == (roots[3:], 4)
+
+
 def test_a_second_setup_does_not_count_twice(figures: Figures) -> None:
     """The first one's listener leaves when the second one's comes."""
     setup(metrics=figures.provider, payload="none")
@@ -162,6 +265,19 @@ def test_a_meter_that_fails_stops_nothing(no_langfuse: None) -> None:
     agent = Agent(InMemorySaver())
     setup(metrics=Broken())  # type: ignore[arg-type]
     assert play(agent)["model_calls"] == 2
+
+
+def test_names_without_end_share_a_label() -> None:
+    """Each label is a time series: whoever names a run after its user would else have one for each user."""
+    labels = Labels(str.upper, most=2)
+    assert [labels(name) for name in ("a", "b", "c", "d", "a")] == ["A", "B", "other", "other", "A"]
+
+
+def test_an_event_that_is_not_of_the_schema_is_not_counted(figures: Figures) -> None:
+    """Its name could be anything."""
+    emit("somebody.elses", guard="x")
+    emit("what a user wrote")
+    assert figures.of("langgraph_guard.decisions") == {}
 
 
 def test_sessions_that_nobody_uses_are_forgotten() -> None:

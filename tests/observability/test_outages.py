@@ -127,14 +127,50 @@ print("done", flush=True)
 """
 
 
+NO_MORE_THREADS = """
+import atexit, threading
+def refuse(thread):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+atexit.register(lambda: setattr(threading.Thread, "start", refuse))
+"""
+"""What Python says from 3.12 on when it ends. Registered last, it comes first."""
+
+
+def ended_under(receiver: Receiver, program: str) -> subprocess.CompletedProcess[str]:
+    """The program, whose traces go to the receiver."""
+    root = str(Path(__file__).parents[2])
+    variables = {**os.environ, **environment(receiver.url), "PYTHONPATH": root}
+    return subprocess.run(
+        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+def test_the_end_of_a_program_sends_what_waits_without_a_new_thread() -> None:
+    """A script that ends right after its run would lose it, and say so with a traceback."""
+    with Receiver("up") as receiver:
+        ended = ended_under(receiver, END + NO_MORE_THREADS)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert receiver.spans
+
+
+def test_flushers_that_nobody_needs_have_no_thread() -> None:
+    """Settings may change often in the life of a notebook."""
+    flushers = [Flusher(lambda: True) for _ in range(5)]
+    assert flush_all(flushers, 60)
+    threads = [flusher._thread for flusher in flushers]
+    for flusher in flushers:
+        flusher.stop()
+    for thread in threads:
+        assert thread is not None
+        thread.join(60)
+    assert [thread.is_alive() for thread in threads if thread] == [False] * 5
+    assert flush_all(flushers, 60)
+
+
 def test_a_program_ends_while_the_server_hangs() -> None:
     """The receiver answers nobody until the program has ended: a program that waited for it would never end."""
     with Receiver("hang") as receiver:
-        root = str(Path(__file__).parents[2])
-        variables = {**os.environ, **environment(receiver.url), "PYTHONPATH": root}
-        ended = subprocess.run(
-            [sys.executable, "-c", END], env=variables, capture_output=True, text=True, timeout=200, check=False
-        )
+        ended = ended_under(receiver, END)
         assert receiver.asked.is_set()
         assert not receiver.released.is_set()
     assert (ended.returncode, ended.stdout) == (0, "done\n")

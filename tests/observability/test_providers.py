@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.observability import run_config, setup
@@ -88,6 +88,45 @@ def test_the_programs_sampler_decides(no_langfuse: None) -> None:
     agent = Agent(InMemorySaver())
     agent.app.invoke(ASKED, run_config(agent.app, thread_id="t-1"))
     assert program.spans == []
+
+
+def test_the_programs_sampler_of_roots_decides(no_langfuse: None) -> None:
+    """A run is a root there, although its trace id was chosen before: no parent has decided for it."""
+    program = Program(sampler=ParentBased(ALWAYS_OFF))
+    setup(otlp=program.provider, metrics=False)
+    agent = Agent(InMemorySaver())
+    agent.app.invoke(ASKED, run_config(agent.app, thread_id="t-1"))
+    assert program.spans == []
+
+
+def test_a_run_is_the_root_of_its_trace(program: Program) -> None:
+    """A parent that is in no backend is an incomplete trace to all of them."""
+    agent = Agent(InMemorySaver())
+    config = run_config(agent.app, thread_id="t-1")
+    agent.app.invoke(ASKED, config)
+    assert [span.name for span in program.spans if program.parent(span) is None] == ["LangGraph"]
+    (root,) = (span for span in program.spans if span.parent is None)
+    assert root.context is not None
+    assert f"{root.context.trace_id:032x}" == config["metadata"]["guard_trace_id"]
+
+
+def test_a_run_is_the_root_of_its_trace_over_otlp(no_langfuse: None) -> None:
+    """The same where the exporter is ours."""
+    exporter = InMemorySpanExporter()
+    seen = setup(otlp=exporter, metrics=False)
+    agent = Agent(InMemorySaver())
+    agent.app.invoke(ASKED, run_config(agent.app, thread_id="t-1"))
+    assert seen.flush(60)
+    assert [span.name for span in exporter.get_finished_spans() if span.parent is None] == ["LangGraph"]
+
+
+def test_a_run_within_the_programs_own_span_is_below_it(program: Program) -> None:
+    """Unless `run_config` chose a trace for it."""
+    agent = Agent(InMemorySaver())
+    handlers = setup(otlp=program.provider, metrics=False).handlers
+    with program.provider.get_tracer("shop").start_as_current_span("POST /chat"):
+        agent.app.invoke(ASKED, {"callbacks": handlers, "configurable": {"thread_id": "t-1"}})
+    assert [span.name for span in program.spans if program.parent(span) is None] == ["POST /chat"]
 
 
 def test_a_provider_that_batches_is_flushed(no_langfuse: None) -> None:

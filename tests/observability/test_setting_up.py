@@ -23,6 +23,7 @@ from langgraph_guard.observability import arun_config, feedback, run_config, set
 from langgraph_guard.observability.handle import Observability
 from langgraph_guard.observability.langfuse import private
 from langgraph_guard.observability.runs import Traces, is_trace
+from langgraph_guard.observability.steps import Step, StepRecorder, read
 from tests.observability.agent import Agent
 from tests.observability.conftest import environment
 from tests.servers.otlp import Receiver
@@ -182,6 +183,26 @@ def test_langfuse_and_otlp_show_the_same_spans(seen: Callable[..., Observability
     assert sorted(span.name for span in exporter.get_finished_spans()) == sorted(span.name for span in langfuse.spans)
 
 
+@pytest.mark.parametrize("kind", ["database", "lines", "path", "function", "logger", "list", "recorder"])
+def test_the_step_log_goes_wherever_a_recorder_writes(
+    no_langfuse: None, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """Whoever reads of it in one place writes it in the other."""
+    told: list[Step] = []
+    files = {"database": str(tmp_path / "s.db"), "lines": str(tmp_path / "s.jsonl"), "path": tmp_path / "p.db"}
+    recorder = StepRecorder(told)
+    others = {"function": told.append, "list": told, "recorder": recorder}
+    given: Any = {**files, **others, "logger": logging.getLogger("steps of the test")}[kind]
+    seen = setup(steps=given, metrics=False)
+    with caplog.at_level(logging.INFO, logger="steps of the test"):
+        agent = Agent(InMemorySaver())
+        agent.app.invoke(ASKED, run_config(agent.app, thread_id="t-1"))
+        assert seen.flush(30)
+    logged = [record for record in caplog.records if record.name == "steps of the test"]
+    recorder.close()  # else it hears the guards of other tests
+    assert read(given) if kind in files else told or logged
+
+
 def test_feedback_is_a_row_of_the_step_log(no_langfuse: None) -> None:
     """Without Langfuse too: what people thought stands beside what was done."""
     steps: list[Any] = []
@@ -195,7 +216,38 @@ def test_feedback_is_a_row_of_the_step_log(no_langfuse: None) -> None:
     assert (row.thread_id, row.trace_id, row.result) == ("t-1", config["metadata"]["guard_trace_id"], "good")
 
 
-@pytest.mark.parametrize("score", [None, float("nan"), "", [1]], ids=["none", "nan", "empty", "list"])
+@pytest.mark.parametrize("thread", ["t-1", "0123456789abcdef0123456789abcdef"], ids=["a name", "hexadecimal digits"])
+@pytest.mark.parametrize("how", ["in this process", "by its checkpoint", "by its trace", "by its config"])
+def test_feedback_finds_the_trace_of_its_thread(no_langfuse: None, thread: str, how: str) -> None:
+    """Ids of threads look like ids of traces where they come from `uuid4().hex`."""
+    steps: list[Any] = []
+    seen = setup(steps=steps.append, metrics=False)
+    agent = Agent(InMemorySaver())
+    config = run_config(agent.app, thread_id=thread)
+    agent.app.invoke(ASKED, config)
+    trace = config["metadata"]["guard_trace_id"]
+    target: Any = {"by its trace": trace, "by its config": config}.get(how, thread)
+    assert feedback(target, True, graph=agent.app if how == "by its checkpoint" else None)
+    assert seen.flush(30)
+    (row,) = [step for step in steps if step.kind == "feedback"]
+    assert (row.thread_id, row.trace_id) == (thread, trace)
+
+
+def test_feedback_on_a_trace_of_another_process_is_taken(seen: Callable[..., Observability]) -> None:
+    """The web server has the trace's id, a worker had the run."""
+    seen()
+    assert feedback("f" * 32, 1)
+
+
+def test_feedback_on_a_config_without_anything_says_so(seen: Callable[..., Observability]) -> None:
+    """A config may have a key and nothing under it."""
+    seen()
+    assert feedback({"configurable": None, "metadata": None}, 1) is False
+
+
+@pytest.mark.parametrize(
+    "score", [None, float("nan"), "", [1], 10**400], ids=["none", "nan", "empty", "list", "too large"]
+)
 def test_a_score_that_cannot_be_sent_is_told(no_langfuse: None, score: Any) -> None:
     """Where the mistake is, and not by a score that never appears."""
     with pytest.raises(ConfigError):
@@ -313,8 +365,15 @@ def test_the_package_of_listeners_is_light() -> None:
 
 def test_every_public_name_resolves() -> None:
     """A lazy name is a string until someone asks for it, and a module of the same name would hide it."""
-    assert all(callable(getattr(observability, name)) for name in observability.__all__)
+    assert all(callable(getattr(observability, name)) for name in set(observability.__all__) - {"tree"})
     assert set(observability.__all__) <= set(dir(observability))
+
+
+def test_a_log_is_read_and_drawn_with_what_the_package_offers() -> None:
+    """Nobody looks for the inside of it."""
+    step = observability.Step(ts=1.0, trace_id="t", thread_id="a", id="1", kind="run", name="shop")
+    assert "shop" in observability.__getattr__("tree").text([step])
+    assert observability.__getattr__("read") is read
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -96,10 +96,10 @@ def test_a_call_that_fails_costs_what_the_ledger_charged_for_it(
 
 
 def test_charges_find_their_calls_in_whichever_order_they_come(steps: list[Step], watching: StepRecorder) -> None:
-    """Calls that run side by side in one node: each has its own charge, told by its tokens."""
+    """Calls that run side by side in one node: each has its own charge, told by LangChain's id of it."""
     node, first, second = open_node(watching)
-    for name in ("r-1", "r-2"):
-        say(watching, node, "budget.reserved", reservation=name, usd=900, tokens=900, model="gpt-4o")
+    for name, call in (("r-1", first), ("r-2", second)):
+        say(watching, node, "budget.reserved", reservation=name, call=call.hex, usd=900, tokens=900, model="gpt-4o")
     end(watching, second, 20)
     say(watching, node, "budget.settled", reservation="r-1", usd=111, tokens=10, model="gpt-4o")
     say(watching, node, "budget.settled", reservation="r-2", usd=222, tokens=20, model="gpt-4o")
@@ -199,7 +199,7 @@ class Hears(BaseCallbackHandler):
 def test_what_a_ledger_does_not_name_is_charged_as_it_was_reserved(steps: list[Step], watching: StepRecorder) -> None:
     """An answer without figures is settled at the whole reservation."""
     node, call, _ = open_node(watching)
-    say(watching, node, "budget.reserved", reservation="r", usd=900, tokens=900, model="gpt-4o")
+    say(watching, node, "budget.reserved", reservation="r", call=call.hex, usd=900, tokens=900, model="gpt-4o")
     end(watching, call, None)
     say(watching, node, "budget.settled", reservation="r", usd=None, tokens=None, model="gpt-4o")
     assert [step.cost_micro_usd for step in steps if step.kind == "llm"] == [900]
@@ -208,7 +208,7 @@ def test_what_a_ledger_does_not_name_is_charged_as_it_was_reserved(steps: list[S
 def test_an_answer_from_a_cache_costs_nothing(steps: list[Step], watching: StepRecorder) -> None:
     """The meter releases what it held; a list price would be charged twice."""
     node, call, _ = open_node(watching)
-    say(watching, node, "budget.reserved", reservation="r", usd=900, tokens=900, model="gpt-4o")
+    say(watching, node, "budget.reserved", reservation="r", call=call.hex, usd=900, tokens=900, model="gpt-4o")
     end(watching, call, 10)
     say(watching, node, "budget.released", reservation="r", outcome="cached")
     assert [step.cost_micro_usd for step in steps if step.kind == "llm"] == [0]
@@ -219,7 +219,7 @@ def test_a_call_whose_charge_never_comes_is_recorded_when_its_node_ends(
 ) -> None:
     """A ledger that went away must not take the record with it."""
     node, call, _ = open_node(watching)
-    say(watching, node, "budget.reserved", reservation="r", usd=900, tokens=900, model="gpt-4o")
+    say(watching, node, "budget.reserved", reservation="r", call=call.hex, usd=900, tokens=900, model="gpt-4o")
     end(watching, call, 10)
     assert steps == []
     watching.on_chain_end({}, run_id=node)

@@ -280,6 +280,40 @@ def test_a_database_that_was_emptied_begins_anew(tmp_path: Path) -> None:
     assert [each.id for each in read(file)] == ["id-2"]
 
 
+@both_files
+@pytest.mark.parametrize("how", ["moved", "deleted"])
+def test_a_log_that_was_taken_away_begins_anew(tmp_path: Path, name: str, how: str) -> None:
+    """Logs are rotated under programs that run for months; what comes next is not written to what nobody finds."""
+    recorder = StepRecorder(tmp_path / name)
+    recorder.add(step(1))
+    assert recorder.flush(PATIENCE)
+    (tmp_path / name).rename(tmp_path / "kept") if how == "moved" else (tmp_path / name).unlink()
+    recorder.add(step(2))
+    assert recorder.close(PATIENCE)
+    assert ([each.id for each in read(tmp_path / name)], recorder.dropped) == (["id-2"], 0)
+
+
+def test_after_a_line_that_was_cut_off_the_next_one_is_whole(tmp_path: Path) -> None:
+    """The disk was full in the middle of it, and is free again."""
+    file = written(tmp_path / "steps.jsonl", step(1))
+    with file.open("a") as log:
+        log.write('{"v": 1, "ts": 2.0, "tra')
+    written(file, step(3))
+    assert [each.id for each in read(file)] == ["id-1", "id-3"]
+
+
+@both_files
+def test_a_log_stays_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Servers change their directory when they go into the background."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    recorder = StepRecorder(name)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    recorder.add(step(1))
+    assert recorder.close(PATIENCE)
+    assert [each.id for each in read(tmp_path / name)] == ["id-1"]
+
+
 def test_a_sink_that_blocks_for_ever_stops_nobody() -> None:
     """Runs end as always; of what waits there is a bound, and what is beyond it is counted."""
     entered, released = threading.Event(), threading.Event()

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from langgraph_guard.events import SCHEMA
 from langgraph_guard.observability import tree
 from langgraph_guard.observability.steps import Step
+from langgraph_guard.observability.words import words
 from tests.observability.stepped import recorded
 
 
@@ -33,7 +35,7 @@ def test_a_run_and_its_resume_are_one_tree() -> None:
     """The whole of what the recorder saw of it, drawn once."""
     drawn = re.sub(r"[\d.]+ ms", "… ms", tree.text(recorded(guard_trace_id="a" * 32)))
     assert drawn == (
-        "Trace: t-1 (5,230 tokens, $0.0140, 24 steps)\n"
+        "Trace: t-1 (5,230 tokens, $0.0140, 24 steps, 1 tool call failed)\n"
         "├── ⏸ run LangGraph [… ms]\n"
         "│   ├── ✓ model [… ms]\n"
         "│   │   └── ✓ chain.call_model [… ms]\n"
@@ -64,7 +66,7 @@ def test_a_run_and_its_resume_are_one_tree() -> None:
 def test_a_resume_with_a_trace_of_its_own_joins_the_run_that_it_goes_on_with() -> None:
     """Another process answered, and nobody told it the trace: the thread tells."""
     assert [line for line in lines(*recorded()) if line.startswith("Trace")] == [
-        "Trace: t-1 (5,230 tokens, $0.0140, 24 steps)"
+        "Trace: t-1 (5,230 tokens, $0.0140, 24 steps, 1 tool call failed)"
     ]
 
 
@@ -108,7 +110,7 @@ def test_a_new_question_is_a_tree_of_its_own() -> None:
             {"kind": "identical", "tool": "search", "count": 3, "rung": "nudge"},
             "! guard.loop.found [warn, identical call of search, 3 times → nudge]",
         ),
-        ("tool.cleaned", "warn", {"v": 1, "tool": "t", "count": 2}, "! guard.tool.cleaned [warn, tool t, count 2]"),
+        ("some.thing", "warn", {"v": 1, "tool": "t", "count": 2}, "! guard.some.thing [warn, tool t, count 2]"),
         ("breaker.refused", "block", {"of": "later"}, "✗ guard.breaker.refused [block, of later]"),
         ("some.thing", "allow", {}, "✓ guard.some.thing [allow]"),
     ],
@@ -117,6 +119,190 @@ def test_a_new_question_is_a_tree_of_its_own() -> None:
 def test_what_a_guard_said_reads_as_a_sentence(name: str, status: Any, said: dict[str, Any], line: str) -> None:
     """Which limit, which circuit, until when: what a person asks first."""
     assert lines(run(), step(1, kind="guard", name=name, status=status, attrs=said))[2] == line
+
+
+SAID: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "approval.asked": ("waiting", {"tool": "refund", "quorum": 2}, "⏸ [waiting, refund waits for 2 people]"),
+    "approval.decided": (
+        "allow",
+        {"tool": "charge_card", "decision": "approved", "quorum": 2, "seconds": 31.2},
+        "✓ [charge_card approved by 2 of 2 after 31 s]",
+    ),
+    "approval.expired": ("block", {"tool": "refund"}, "✗ [block, refund: nobody decided in time, not run]"),
+    "effect.claimed": (
+        "allow",
+        {"tool": "charge_card", "attempt": 1},
+        "✓ [charge_card: written down before it runs, so that it runs once]",
+    ),
+    "effect.ended": (
+        "block",
+        {"tool": "charge_card", "state": "in_doubt"},
+        "✗ [block, charge_card: in doubt: it began, and nobody knows whether it took effect]",
+    ),
+    "effect.found": (
+        "allow",
+        {"tool": "charge_card", "state": "done"},
+        "✓ [charge_card: already done, its stored result was used]",
+    ),
+    "effect.refused": (
+        "block",
+        {"tool": "charge_card", "reason": "rejected"},
+        "✗ [block, charge_card: was rejected, not run]",
+    ),
+    "breaker.transition": (
+        "trip",
+        {"key": "search", "before": "closed", "after": "open", "reason": "failure_rate"},
+        "✗ [trip, search: closed → open, it failed too often]",
+    ),
+    "breaker.registry": (
+        "warn",
+        {"reachable": False, "error": "TimeoutError"},
+        "! [warn, circuits are not reachable (TimeoutError): this process decides by itself]",
+    ),
+    "budget.waited": (
+        "warn",
+        {"unit": "model_calls", "scope": "user", "window": "minute", "seconds": 3.21},
+        "! [warn, waited 3.2 s for room in model_calls per user per minute]",
+    ),
+    "budget.away": (
+        "warn",
+        {"backend": "redis"},
+        "! [warn, the ledger (redis) does not answer: what its limits allow goes on by itself]",
+    ),
+    "budget.back": (
+        "allow",
+        {"seconds": 31.0, "charged": 4, "lost": 0},
+        "✓ [the ledger answers again after 31 s, 4 calls charged late]",
+    ),
+    "tool.answered": (
+        "block",
+        {"tool": "search", "error_type": "validation", "status": "error"},
+        "✗ [block, search, wrong arguments, not called]",
+    ),
+    "tool.replayed": (
+        "allow",
+        {"tool": "search", "status": "error"},
+        "✗ [search: an error, answered from the recording]",
+    ),
+    "tool.cleaned": (
+        "warn",
+        {"tool": "search", "kinds": ["ansi", "bidi"], "count": 2},
+        "! [warn, search: 2 hidden or suspicious parts in its result (ansi, bidi)]",
+    ),
+    "tool.offloaded": (
+        "allow",
+        {"tool": "search", "chars": 120_000, "shown": 900},
+        "✓ [search: 120,000 characters put aside, the model reads 900]",
+    ),
+    "context.repaired": (
+        "warn",
+        {"answers": 1, "calls": 2},
+        "! [warn, 1 answer without a call, 2 calls without an answer, put right]",
+    ),
+    "context.compacted": (
+        "allow",
+        {"before": 9_000, "after": 4_000, "limit": 8_000, "messages": 12, "by": "model"},
+        "✓ [9,000 → 4,000 tokens of 8,000, 12 messages summed up, summary by model]",
+    ),
+    "context.fallback": ("warn", {"reason": "too_long"}, "! [warn, a summary without the model: too_long]"),
+    "context.halted": (
+        "block",
+        {"needed": 9_000, "room": 7_000, "limit": 8_000},
+        "✗ [block, what must stay takes 9,000 tokens, and 7,000 of 8,000 are there]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_each_event_has_its_words(name: str) -> None:
+    """At 2 a.m. nobody looks up what a field means."""
+    status, said, line = SAID[name]
+    mark, _, words = line.partition(" ")
+    drawn = lines(run(), step(1, kind="guard", name=name, status=status, attrs={"guard": "g", **said}))
+    assert drawn[2] == f"{mark} guard.{name} {words}"
+
+
+PLAUSIBLE: dict[str, Any] = {
+    **dict.fromkeys(("limit", "spent", "reserved", "requested", "count", "quorum", "attempt", "chars", "shown"), 2),
+    **dict.fromkeys(("before", "after", "messages", "answers", "calls", "needed", "room", "charged", "lost"), 3),
+    **dict.fromkeys(("seconds", "pause", "retry_after"), 4.0),
+    **dict.fromkeys(("route", "scope", "state", "reason", "kind", "rung", "status", "decision", "error_type"), "word"),
+    "unit": "usd",
+    "window": "day",
+    "retry_at": 1_780_970_430_000,
+    "kinds": ["bidi"],
+    "reachable": True,
+    "closed_calls": 1,
+    "by_model": True,
+}
+
+
+@pytest.mark.parametrize("event", [each for each in SCHEMA if each not in ("budget.reserved", "budget.released")])
+def test_every_event_that_gets_a_record_has_words(event: str) -> None:
+    """A new event without them reads as a row of fields. Two are parts of a model call's record, and have none."""
+    assert words(event, {name: PLAUSIBLE.get(name, "name") for name in SCHEMA[event]})
+
+
+def test_an_execution_in_doubt_is_not_drawn_as_one_that_went_well() -> None:
+    """Nobody knows whether the card was charged: the mark says so before anybody has read a word."""
+    found = step(1, kind="guard", name="effect.found", status="allow", attrs={"tool": "charge", "state": "in_doubt"})
+    assert lines(run(), found)[2] == "! guard.effect.found [charge: in doubt, not run again]"
+
+
+def answered(number: int, tool: str, error_type: str | None) -> Step:
+    """A guard's own answer to a call."""
+    said = {"tool": tool, "status": "error", "error_type": error_type}
+    return step(number, kind="guard", name="tool.answered", status="block", attrs=said)
+
+
+def event(number: int, name: str, **said: Any) -> Step:
+    """What a guard said before it."""
+    return step(number, kind="guard", name=name, status="block", attrs=said)
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        (event(1, "breaker.refused", key="orders", state="open"), "circuit_open"),
+        (event(1, "effect.refused", tool="search", reason="nobody"), "denied"),
+        (event(1, "effect.found", tool="search", state="in_doubt"), "timeout"),
+        (event(1, "tool.replayed", tool="search", status="error"), None),
+    ],
+    ids=["circuit", "approval", "outbox", "replay"],
+)
+def test_a_call_that_was_not_made_is_told_once(told: Step, kind: str | None) -> None:
+    """The reason and the answer are two records, and one story."""
+    drawn = lines(run(), told, answered(2, "search", kind))
+    assert [line.split(" ")[1] for line in drawn[2:]] == [f"guard.{told.name}"]
+
+
+def test_what_no_other_event_tells_stays() -> None:
+    """Three calls of a batch are refused, and the reason of two is told before: the third is not lost."""
+    refused = [event(number, "breaker.refused", key="orders", state="open") for number in (1, 2)]
+    drawn = lines(run(), *refused, *(answered(number, "search", "circuit_open") for number in (3, 4, 5)))
+    assert len(drawn[2:]) == 3
+
+
+def test_an_answer_to_another_tool_stays() -> None:
+    """It only came at the same time."""
+    drawn = lines(run(), event(1, "effect.refused", tool="send", reason="open"), answered(2, "search", "denied"))
+    assert len(drawn[2:]) == 2
+
+
+def test_the_first_line_says_what_went_wrong() -> None:
+    """Three time-outs and a circuit: who reads no further knows where to look."""
+    failed = [step(number, kind="tool", name="search", status="error") for number in (1, 2, 3)]
+    opened = step(4, kind="guard", name="breaker.transition", status="trip", attrs={})
+    assert lines(run(), *failed, opened)[0] == "Trace: t-1 (0 tokens, 5 steps, 3 tool calls failed, 1 circuit opened)"
+
+
+def test_the_end_of_a_run_is_told_in_words() -> None:
+    """What it ended by, and who wrote the answer that somebody got."""
+    said = {"status": "circuit_open", "by_model": True, "closed_calls": 2}
+    finished = step(1, kind="guard", name="run.finished", status="warn", attrs=said)
+    assert lines(run(), finished)[2] == (
+        "! guard.run.finished [warn, ended: circuit_open, answer written by a model, 2 open calls closed]"
+    )
 
 
 def test_the_head_of_a_run_says_how_it_ended() -> None:

@@ -120,6 +120,14 @@ def test_an_edit_is_another_action(books: Books) -> None:
     assert (after.state, after.digest, after.args, after.edited) == ("approved", LESS.digest, LESS.text, True)
 
 
+def test_an_edit_has_the_digest_of_its_own_arguments(books: Books) -> None:
+    """Later reviewers agree by digest, and what runs is what they were shown: no digest of other arguments counts."""
+    books.ask()
+    told = books.decide("bob", "edit", args=LESS.text, new_digest="0" * 64)
+    assert (told.won, told.problem) == (False, "the digest of the edit is not of its arguments")
+    assert books.approval.is_open
+
+
 def test_what_is_decided_was_seen(books: Books) -> None:
     """A digest of something else decides nothing."""
     books.ask()

@@ -130,6 +130,11 @@ def test_the_programs_decimal_settings_do_not_matter() -> None:
         ({"unit": "dollars"}, "unit", "unknown; one of usd, tokens, model_calls, tool_calls, steps, seconds"),
         ({"unit": "token"}, "unit", "did you mean 'tokens'?"),
         ({"unit": "USD"}, "unit", "one of usd"),
+        ({"unit": "USD"}, "unit", "did you mean 'usd'?"),
+        ({"unit": "dollars"}, "unit", "did you mean 'usd'?"),
+        ({"unit": "requests"}, "unit", "did you mean 'model_calls'?"),
+        ({"window": "daily"}, "window", "did you mean 'day'?"),
+        ({"window": "24h"}, "window", "did you mean 'day'?"),
         ({"unit": None}, "unit", "unknown"),
         ({"unit": 5}, "unit", "must be a str, is a int"),
         ({"window": "week"}, "window", "unknown; one of minute, hour, day, month"),
@@ -271,6 +276,17 @@ def test_limits_that_differ_in_unit_scope_or_window_stand_together() -> None:
 def test_a_budget_without_limits_only_counts() -> None:
     """Metering comes before limiting."""
     assert Budget([]).limits == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("users", "user"), ("thread", "session"), ("run", "turn"), ("request", "call"), ("everyone", "global")],
+)
+def test_a_scope_by_another_name_is_named(said: str, meant: str) -> None:
+    """LangGraph and others call them so."""
+    with pytest.raises(ConfigError, match=f"did you mean '{meant}'") as caught:
+        Budget([Limit("usd", 5, per=said)])
+    assert caught.value.field == "per"
 
 
 def test_every_unit_has_its_reason() -> None:

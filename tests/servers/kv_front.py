@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from tests.servers.kv_wire import NO_NAMESPACE, TOO_FAST, UNAUTHENTICATED, Answe
 NAMESPACE: Final = "langgraph"
 TOKEN: Final = "a-token"
 READ_ONLY: Final = "a-token-that-reads"
+NO_RIGHTS: Final = "a-token-for-something-else"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Quota:
 class KVFront:
     """A store, and what stands before it. `requests` are those that arrived, `answered` what was said to them.
 
-    The service's `account` and `namespace` are known, others are not; `tokens` say whether they may write.
+    The service's `account` and `namespace` are known, others are not; `tokens` say whether they may write, `None` that
+    they may not even read. `ahead`: seconds by which the `Date` of answers is ahead of `clock`; `None`: they have none.
     """
 
     def __init__(self, clock: Clock, weather: Weather | None = None, quota: Quota | None = None) -> None:
@@ -89,7 +92,8 @@ class KVFront:
         self.quota = quota or Quota(requests=1_000_000)
         self.accounts = {ACCOUNT}
         self.namespaces = {NAMESPACE}
-        self.tokens = {TOKEN: True, READ_ONLY: False}
+        self.tokens: dict[str, bool | None] = {TOKEN: True, READ_ONLY: False, NO_RIGHTS: None}
+        self.ahead: float | None = None
         self.requests: list[Asked] = []
         self.answered: list[int] = []
         self._faults: list[Fault] = []
@@ -144,7 +148,8 @@ class KVFront:
         if asked.token not in self.tokens:
             raise Refusal(401, UNAUTHENTICATED, "Authentication error")
         headers = self.quota.take(self.clock.now())
-        if asked.account not in self.accounts or (writes and not self.tokens[asked.token]):
+        may_write = self.tokens[asked.token]
+        if asked.account not in self.accounts or may_write is None or (writes and not may_write):
             raise Refusal(403, UNAUTHENTICATED, "Authentication error")
         if asked.namespace not in self.namespaces:
             raise Refusal(404, NO_NAMESPACE, "namespace not found")
@@ -167,7 +172,11 @@ class KVFront:
         answer, cut = self.answer(request.method, target, request.content, request.headers)
         if cut is not None:
             raise httpx.RemoteProtocolError("the connection dropped in the middle of an answer", request=request)
-        return httpx.Response(answer.status, content=answer.body, headers=dict(answer.headers), request=request)
+        headers = {**answer.headers, **self._date()}
+        return httpx.Response(answer.status, content=answer.body, headers=headers, request=request)
+
+    def _date(self) -> Mapping[str, str]:
+        return {} if self.ahead is None else {"date": formatdate(self.clock.now() + self.ahead, usegmt=True)}
 
     @contextmanager
     def served(self) -> Iterator[KVPlace]:

@@ -1,4 +1,4 @@
-"""A receiver of traces and scores on loopback: what arrives on the wire, six ways of being down, and wrong keys.
+"""A receiver of traces and scores on loopback: what arrives on the wire, six ways of being down, and three of refusing.
 
     with Receiver() as receiver:
         ...
@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-Fault = Literal["up", "refused", "reset", "hang", "500", "slow", "401"]
+Fault = Literal["up", "refused", "reset", "hang", "500", "slow", "400", "401", "403", "207"]
 SLOW = 0.3
 PATIENCE = 60.0
 
@@ -149,10 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "reset":
                 self._reset()
-            case "500":
-                self._answer(500, {"message": "down"})
-            case "401":
-                self._answer(401, {"message": "Invalid credentials"})
+            case "500" | "400" | "401" | "403" as status:
+                self._answer(int(status), {"message": "no"})
             case "slow":
                 receiver.released.wait(SLOW)
                 self._take(body)
@@ -171,7 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             told = json.loads(body or b"[]")
             got.scores.extend(told if isinstance(told, list) else [told])
-            self._answer(202, {"message": "Accepted"})
+            if self.server.receiver.fault == "207":
+                self._answer(207, {"accepted": 0, "rejected": len(told), "errors": [{"message": str(told)}]})
+            else:
+                self._answer(202, {"message": "Accepted"})
 
     def _answer(self, status: int, said: dict[str, Any]) -> None:
         body = json.dumps(said).encode()

@@ -402,3 +402,39 @@ def test_approvals_bring_their_own_outbox() -> None:
     policy = HumanApprovalNode({}, backend).policy
     with pytest.raises(ConfigError, match="outbox"):
         ToolGuard(approvals=policy, outbox=MemoryBackend())
+
+
+# An id that a model uses again
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_id_that_is_used_again_is_said_to_have_been_made(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a model that counts its calls from 1 in every turn: a second payment that was meant is not made, because
+    nobody can tell it from a step that runs again. It must not look as if it had been."""
+    post = Post()
+    agent = post.agent(mode)
+    texts = [answers(agent.ask(wanted(("send", {"to": "a"}), id=turn)))[-1].text for turn in ("one", "two")]
+    assert (len(post.keys), texts[0]) == (1, "sent")
+    assert texts[1].startswith("This call was not made: an earlier one had its id and its arguments")
+    assert texts[1].endswith("sent")
+    assert "send was asked for again with the id of an earlier call" in caplog.text
+
+
+def test_what_runs_again_is_not_said_to_be_another_call() -> None:
+    """A replay from before the call: the stored result, as it was."""
+    post = Post()
+    agent = post.agent()
+    agent.ask(SEND)
+    first = next(each for each in agent.app.get_state_history(at("t")) if each.next == ("tools",))
+    (said,) = answers(agent.run(None, first.config))
+    assert (len(post.keys), said.text) == (1, "sent")
+
+
+def test_the_same_id_with_other_arguments_is_another_call() -> None:
+    """What it does differs, so nobody takes it for the first."""
+    post = Post()
+    agent = post.agent()
+    for to in "ab":
+        said = answers(agent.ask(wanted(("send", {"to": to}), id=to)))[-1].text
+        assert said == "sent"
+    assert len(post.keys) == 2

@@ -6,7 +6,15 @@ from typing import assert_type
 
 from langchain_core.runnables import RunnableConfig
 
-from langgraph_guard import ApprovalRule, HumanApprovalNode, MemoryBackend, ToolGuard, idempotency_key
+from langgraph_guard import (
+    ApprovalRule,
+    HumanApprovalNode,
+    MemoryBackend,
+    SummarizationNode,
+    ToolGuard,
+    fuse,
+    idempotency_key,
+)
 
 
 def who(config: RunnableConfig) -> str:  # noqa: D103 - what users write, not a test
@@ -26,4 +34,5 @@ approval = HumanApprovalNode(
 HumanApprovalNode([("send_*", ApprovalRule(allowed_decisions=["approve", "reject"]))], MemoryBackend())
 ToolGuard(approvals=approval.policy)
 approval.paths(execute="tools", revise="model", expired="finish")
+fuse(approval.entry, SummarizationNode(max_tokens=8_000))
 assert_type(idempotency_key(), str | None)

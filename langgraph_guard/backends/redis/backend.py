@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from langgraph_guard._redis import RedisLink, check_prefix, part
-from langgraph_guard._redis.check import Report
+from langgraph_guard._redis import RedisLink, check_prefix, checked_terms, part
 from langgraph_guard.backends.local import FallbackLedger
 from langgraph_guard.backends.protocols import Clock, SystemClock
 from langgraph_guard.backends.redis.approvals import RedisDesk, RedisOutbox
@@ -15,6 +14,7 @@ from langgraph_guard.backends.redis.breakers import RedisBreakers
 from langgraph_guard.backends.redis.check import inspect
 from langgraph_guard.backends.redis.ledger import RedisLedger
 from langgraph_guard.backends.redis.ledger.keys import Slots
+from langgraph_guard.checks import Report
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.flow import arun, run
 
@@ -88,7 +88,7 @@ class RedisBackend:
         for a connection, and `max_connections`. `options`: those of the class.
         """
         _check_seconds("deadline", deadline, above=0.0, most=3_600.0)
-        return cls(link=RedisLink.from_url(url, deadline=deadline, **(connection_args or {})), **options)
+        return cls(link=RedisLink.from_url(url, deadline=deadline, **checked_terms(connection_args)), **options)
 
     def check(self) -> Report:
         """Look at the server: version, role, eviction, persistence, permissions … A line for each, in words.

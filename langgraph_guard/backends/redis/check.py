@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from langgraph_guard._redis import RedisLink, check, findings
-from langgraph_guard._redis.check import Report
-from langgraph_guard._redis.findings import Finding
 from langgraph_guard._redis.trial import RedisFlow, Refusals
 from langgraph_guard.backends.redis import trial
+from langgraph_guard.checks import Finding, Report
 
 EVERYTHING: Final = "what was spent, which circuits are open, and what was approved and done"
 

@@ -4,8 +4,8 @@ One request is on its way at a time; what is written meanwhile goes with the nex
 
 - a run that is alone never waits: its checkpoint leaves at once, with what its tasks wrote just before;
 - writes of tasks wait a moment for that checkpoint, which follows them, for nobody waits for them;
-- while several runs are active, each request waits that moment for the others, unless none came the last time: a
-  process that serves one run after another waits in vain once.
+- while several runs are active, each request waits that moment for the others, unless all of them are there, or none
+  came the last time: a process that serves one run after another waits in vain once.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Queue:
 
     def wait(self, now: float) -> float:
         """Seconds until the next request should leave."""
-        if self._is_full() or (self._in_a_hurry() and (self._in_vain or self._is_alone(now))):
+        if self._is_full() or (self._in_a_hurry() and (self._in_vain or self._all_are_here(now))):
             return 0.0
         return max(self._since + self.window - now, 0.0)
 
@@ -99,6 +99,11 @@ class Queue:
 
     def _in_a_hurry(self) -> bool:
         return any(ticket.put.hurry for ticket in self._tickets)
+
+    def _all_are_here(self, now: float) -> bool:
+        """Whether nobody is left who could still come: each active run waits with a checkpoint."""
+        here = {ticket.put.thread for ticket in self._tickets if ticket.put.hurry}
+        return self._is_alone(now) or self._active.keys() <= here
 
     def _is_alone(self, now: float) -> bool:
         self._active = {thread: at for thread, at in self._active.items() if now - at < ACTIVE}

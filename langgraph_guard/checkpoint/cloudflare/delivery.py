@@ -94,7 +94,7 @@ class Errand:
         if isinstance(error, Lost):
             pause = self._pause(A_SECOND if isinstance(self.request, PutMany) else 0.1)
             if self._waited() - self._throttled + pause > self._terms.deadline:
-                raise StoreUnavailable(STORE, self.request.name, self._waited()) from error
+                raise StoreUnavailable(STORE, self.request.name, self._waited(), str(error)) from error
             return pause
         if isinstance(error, Refused):
             raise StoreRefused(STORE, self.request.name, str(error)) from error

@@ -94,7 +94,14 @@ class _Walk:
         if self._store.options.ttl is None:
             return
         for channel in self._channels:
-            last = self._known[(walk.paths[channel] or (self._target,))[-1]]
-            if channel not in walk.seeds and last is not None and last.parent is not None:
+            if channel not in walk.seeds and self._goes_on((walk.paths[channel] or (self._target,))[-1], channel):
                 problem = "has expired in part: its ttl is shorter than the time between two snapshots"
                 raise CorruptCheckpoint(f"the history of channel {channel!r}", problem)
+
+    def _goes_on(self, last: str, channel: str) -> bool:
+        """Whether a path was longer: its last checkpoint has a parent, which is gone, and counts steps before it."""
+        if last not in self._opened:
+            return False
+        stored = self._opened[last].stored
+        counts = channel in (stored.metadata.get("counters_since_delta_snapshot") or ())
+        return counts and stored.parent is not None and self._known.get(stored.parent) is None

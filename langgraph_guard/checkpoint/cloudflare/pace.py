@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
+from langgraph_guard.checkpoint.cloudflare.dates import ServerClock
 from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 
 _REMAINING: Final = re.compile(r"\br=(\d+)")
@@ -25,10 +26,22 @@ FEW: Final = 10
 """The same where the quota is not told."""
 
 
+class Left(NamedTuple):
+    """Requests that one may still make, in so many seconds; `few`: they are spread over that time."""
+
+    requests: int
+    seconds: float
+    few: bool
+
+
 class Pace:
-    """Requests that are left, as far as is known. Without a word from the server there is no limit."""
+    """Requests that are left, as far as is known. Without a word from the server there is no limit.
+
+    `clock`: the server's, which its answers tell, too.
+    """
 
     def __init__(self) -> None:
+        self.clock = ServerClock()
         self._left = float("inf")
         self._full_at = 0.0
         self._reserve: float = FEW
@@ -39,8 +52,12 @@ class Pace:
     def renew(self) -> None:
         self._lock = threading.Lock()
 
-    def hear(self, headers: Mapping[str, str], now: float) -> None:
-        """Note what a response says: `Ratelimit: "default";r=50;t=30`, `Ratelimit-Policy: "default";q=1200;w=300`."""
+    def hear(self, headers: Mapping[str, str], now: float, sent: float | None = None) -> None:
+        """Note what a response says: `Ratelimit: "default";r=50;t=30`, `Ratelimit-Policy: "default";q=1200;w=300`.
+
+        `sent`: when its request left, if it was not just now.
+        """
+        self.clock.hear(headers, now if sent is None else sent, now)
         said = headers.get("ratelimit", "")
         remaining, reset = _REMAINING.search(said), _RESET.search(said)
         quota = _QUOTA.search(headers.get("ratelimit-policy", ""))
@@ -49,6 +66,12 @@ class Pace:
                 self._reserve = KEPT * int(quota[1])
             if remaining and reset:
                 self._left, self._full_at = int(remaining[1]), now + int(reset[1])
+
+    def left(self, now: float) -> Left | None:
+        """What the server said last; `None` when it did not, or when that was some time ago."""
+        with self._lock:
+            known = self._left != float("inf") and now < self._full_at
+            return Left(int(self._left), self._full_at - now, self._left < self._reserve) if known else None
 
     def stop(self, seconds: float, now: float) -> None:
         """Nobody asks for as long: the server said so to one of us."""

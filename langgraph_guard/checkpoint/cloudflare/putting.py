@@ -8,9 +8,11 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_metadata
 
+from langgraph_guard.checkpoint.cloudflare import session
 from langgraph_guard.checkpoint.cloudflare.commands import KVFlow, PutMany
+from langgraph_guard.checkpoint.cloudflare.delivery import STORE
 from langgraph_guard.checkpoint.cloudflare.layout import Space, head_metadata
-from langgraph_guard.checkpoint.cloudflare.names import part
+from langgraph_guard.checkpoint.cloudflare.names import AN_HOUR, part
 from langgraph_guard.checkpoint.cloudflare.reading import config_of
 from langgraph_guard.checkpoint.cloudflare.records import Owner, draft_checkpoint, draft_writes
 from langgraph_guard.checkpoint.cloudflare.session import AT_LEAST
@@ -18,7 +20,7 @@ from langgraph_guard.checkpoint.cloudflare.store import Store
 from langgraph_guard.checkpoint.cloudflare.transport import Pair
 from langgraph_guard.checkpoint.core import ids
 from langgraph_guard.checkpoint.core.codec import Codec
-from langgraph_guard.errors import ConfigError
+from langgraph_guard.errors import ConfigError, StoreRefused
 
 INDEX: str = "1"
 """What stands at a key that says all by itself."""
@@ -35,6 +37,7 @@ def put(
 ) -> KVFlow[RunnableConfig]:
     """`plain`: whether metadata may stand in keys' metadata, where lists are filtered without reading values."""
     thread, ns, id = ids.thread_id(config), ids.namespace(config), ids.check_checkpoint_id(checkpoint["id"])
+    _check_clock(store, id, ids.checkpoint_id(config))
     told, space = _metadata(config, metadata), Space.of(thread, ns)
     key = store.keys.head(space, id, store.stamps.next())
     draft = draft_checkpoint(codec, Owner(thread, ns), ids.checkpoint_id(config), checkpoint, told)
@@ -48,6 +51,16 @@ def put(
     if run is not None and due:
         store.indexed(part(run), space)
     return config_of(thread, ns, id)
+
+
+def _check_clock(store: Store, id: str, parent: str | None) -> None:
+    if late := session.overtaken(id, parent, store.now()):
+        says = (
+            f"this machine's clock is {late / AN_HOUR:.1f} h behind that of the machine that wrote the checkpoint"
+            " before, so this one would not be found as the latest. Set the clocks (NTP); what was written by a wrong"
+            " one, delete_for_runs or delete_thread removes"
+        )
+        raise StoreRefused(STORE, "put", says)
 
 
 def put_writes(

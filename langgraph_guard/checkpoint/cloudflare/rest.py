@@ -203,9 +203,9 @@ def _told(response: httpx.Response) -> dict[str, Any]:
     try:
         told = response.json()
     except ValueError as error:
-        raise Lost("the answer is not JSON") from error
+        raise Lost("the answer is not JSON", answered=True) from error
     if not isinstance(told, dict) or not told.get("success") or "result" not in told:
-        raise Refused(_refusal(response))
+        raise _refusal(response)
     return told
 
 
@@ -219,14 +219,15 @@ def _check(response: httpx.Response) -> None:
         raise Throttled("too many requests (HTTP 429)", _retry_after(response))
     if response.status_code == httpx.codes.REQUEST_TIMEOUT or response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
         raise Lost(f"HTTP {response.status_code}")
-    raise Refused(_refusal(response))
+    raise _refusal(response)
 
 
-def _refusal(response: httpx.Response) -> str:
+def _refusal(response: httpx.Response) -> Refused:
     """The status and Cloudflare's codes. Their text may quote keys, and keys hold thread ids."""
-    reason = _REASONS.get(response.status_code, f"it answered HTTP {response.status_code}")
-    codes = ", ".join(map(str, _codes(response)))
-    return f"{reason}, code {codes}" if codes else reason
+    status, codes = response.status_code, _codes(response)
+    reason = _REASONS.get(status, f"it answered HTTP {status}")
+    told = ", ".join(map(str, codes))
+    return Refused(f"{reason}, code {told}" if told else reason, status, codes)
 
 
 def _codes(response: httpx.Response) -> list[int]:

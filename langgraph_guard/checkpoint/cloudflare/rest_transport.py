@@ -86,11 +86,12 @@ class RestTransport:
         self._opening = threading.Lock()
 
     def _send(self, sent: rest.Sent) -> httpx.Response:
+        since = self._now()
         try:
             response = self._connected().request(sent.method, self.address.url + sent.path, **sent.terms)
         except httpx.HTTPError as error:
             raise rest.lost(error) from error
-        self.pace.hear(response.headers, self._now())
+        self.pace.hear(response.headers, self._now(), since)
         return response
 
     def _connected(self) -> httpx.Client:
@@ -142,11 +143,12 @@ class AsyncRestTransport:
 
     async def _send(self, sent: rest.Sent) -> httpx.Response:
         client = await self._clients.get()
+        since = self._now()
         try:
             response = await client.request(sent.method, self.address.url + sent.path, **sent.terms)
         except httpx.HTTPError as error:
             raise rest.lost(error) from error
-        self.pace.hear(response.headers, self._now())
+        self.pace.hear(response.headers, self._now(), since)
         return response
 
     def _connect(self) -> httpx.AsyncClient:

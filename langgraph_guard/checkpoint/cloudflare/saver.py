@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -19,7 +18,17 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_guard.checkpoint.cloudflare import copying, deltas, getting, listing, putting, removing, session
+from langgraph_guard.checkpoint.cloudflare import (
+    arguments,
+    copying,
+    deltas,
+    getting,
+    listing,
+    putting,
+    removing,
+    session,
+)
+from langgraph_guard.checkpoint.cloudflare.check import PATIENCE, Report, inspect
 from langgraph_guard.checkpoint.cloudflare.clock import Clock, SystemClock
 from langgraph_guard.checkpoint.cloudflare.commands import KVFlow, ListKeys
 from langgraph_guard.checkpoint.cloudflare.delivery import Terms
@@ -105,17 +114,20 @@ class CloudflareKVSaver(FlowSaver):
         if consistency not in get_args(Consistency):
             raise ConfigError("consistency", f"must be one of {', '.join(get_args(Consistency))}")
         options = Options(
-            _checked_ttl(ttl), consistency, _seconds("visibility", visibility), _seconds("patience", patience)
+            arguments.checked_ttl(ttl),
+            consistency,
+            arguments.seconds("visibility", visibility),
+            arguments.seconds("patience", patience),
         )
-        keys = Keyspace(_checked_prefix(prefix), ids.check_thread_id(tenant, "tenant") if tenant != "" else "")
+        keys = Keyspace(arguments.checked_prefix(prefix), ids.check_thread_id(tenant, "tenant") if tenant != "" else "")
         self._store = Store.of(keys, options, clock.now)
-        terms = Terms(_seconds("deadline", deadline), _seconds("throttle_budget", throttle_budget))
+        terms = Terms(arguments.seconds("deadline", deadline), arguments.seconds("throttle_budget", throttle_budget))
         self._link = Link(
             transport,
             async_transport if async_transport is not None else getattr(transport, "aio", None),
             terms,
             clock,
-            _window(group_commit, group_window),
+            arguments.window(group_commit, group_window),
             self._store.recent.wrote,
         )
         self._seal, self._compress, self._max_value_bytes = seal, compress, max_value_bytes
@@ -144,6 +156,19 @@ class CloudflareKVSaver(FlowSaver):
         saver = cls(transport, **options)
         saver._link.owner = transport
         return saver
+
+    def check(self) -> Report:
+        """Look at the namespace: address, token, rights, clock, limits. A line for each, in words.
+
+        It tries every call that it needs on a scratch key, and removes it. Nothing that it finds is raised, and a rate
+        limit is not waited for.
+        """
+        link = self._link.impatient(PATIENCE)
+        return run(inspect(self._store, link), link.execute)
+
+    async def acheck(self) -> Report:
+        link = self._link.impatient(PATIENCE)
+        return await arun(inspect(self._store, link), link.aexecute)
 
     def setup(self) -> None:
         """Nothing needs to be made. Raises what a first use would raise: a wrong token, account or namespace."""
@@ -258,32 +283,3 @@ class CloudflareKVSaver(FlowSaver):
 
 def _look(store: Store) -> KVFlow[None]:
     yield [ListKeys(store.keys.root, 10)]
-
-
-def _checked_prefix(prefix: str) -> str:
-    if not isinstance(prefix, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", prefix):
-        raise ConfigError("prefix", "must be 1 to 64 of A-Z, a-z, 0-9, _ and -")
-    return prefix
-
-
-def _checked_ttl(ttl: timedelta | float | None) -> int | None:
-    """In seconds."""
-    if ttl is None:
-        return None
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 60 <= seconds < 2**31:
-        raise ConfigError("ttl", "must be a timedelta, or seconds, of 60 seconds or more")
-    return int(seconds)
-
-
-def _window(group_commit: bool, group_window: float) -> float | None:
-    if not isinstance(group_commit, bool):
-        raise ConfigError("group_commit", "must be True or False")
-    window = _seconds("group_window", group_window)
-    return window if group_commit else None
-
-
-def _seconds(field: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ConfigError(field, "must be a number of seconds, 0 or more")
-    return float(value)

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from langgraph_guard.checkpoint.cloudflare.layout import Group, Place
-from langgraph_guard.checkpoint.cloudflare.names import part
+from langgraph_guard.checkpoint.cloudflare.names import AN_HOUR, part
 from langgraph_guard.checkpoint.core import ids
 from langgraph_guard.errors import ConfigError
 
@@ -96,6 +96,18 @@ def made_at(id: str) -> float | None:
         return None
     ticks = (found.int >> 80) << 12 | (found.int >> 64) & 0x0FFF
     return (ticks - _EPOCH) / 10_000_000
+
+
+def overtaken(id: str, parent: str | None, now: float) -> float:
+    """Seconds, if they are more than an hour, by which a checkpoint that is made now is older than its parent; or 0.
+
+    It would stand behind its parent for as long, and every reader would take the parent for the latest. A checkpoint
+    of another time is a copy, and not of our making.
+    """
+    made, before = made_at(id), None if parent is None else made_at(parent)
+    if made is None or before is None or abs(now - made) > AN_HOUR:
+        return 0.0
+    return before - made if before - made > AN_HOUR else 0.0
 
 
 def pauses() -> Iterable[float]:

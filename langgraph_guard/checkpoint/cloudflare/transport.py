@@ -41,7 +41,7 @@ class Transport(Protocol):
 
     @property
     def pace(self) -> Pace:
-        """What the server told of its limits."""
+        """What the server told of its limits and of its clock."""
         ...
 
     def list_keys(self, prefix: str, limit: int, cursor: str) -> Page:
@@ -98,8 +98,19 @@ class Throttled(Exception):
 
 
 class Lost(Exception):
-    """No answer, or one that says nothing of the request. It may have been done; doing it again does no harm."""
+    """No answer, or one that says nothing of the request. It may have been done; doing it again does no harm.
+
+    `answered`: something came back, and it is nothing that Cloudflare's API would say.
+    """
+
+    def __init__(self, reason: str, *, answered: bool = False) -> None:
+        super().__init__(reason)
+        self.answered = answered
 
 
 class Refused(Exception):
-    """The server understood and said no. Its text is safe to show."""
+    """The server understood and said no. Its text is safe to show. `status`: of HTTP; `codes`: Cloudflare's own."""
+
+    def __init__(self, reason: str, status: int = 0, codes: Sequence[int] = ()) -> None:
+        super().__init__(reason)
+        self.status, self.codes = status, tuple(codes)

@@ -63,6 +63,8 @@ class Codec:
         max_value_bytes: int = MOST,
         max_decompressed_bytes: int = MOST,
     ) -> None:
+        if seal is not None and not isinstance(seal, Seal):
+            raise ConfigError("seal", f"must be a Seal(key), is a {type(seal).__name__}")
         self._serde_of = serde_of
         self._seal = seal
         self._compress = compress

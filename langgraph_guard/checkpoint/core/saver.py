@@ -46,6 +46,8 @@ class FlowSaver(BaseCheckpointSaver[str]):
     """
 
     def __init__(self, serde: SerializerProtocol) -> None:
+        if not (callable(getattr(serde, "dumps_typed", None)) or callable(getattr(serde, "dumps", None))):
+            raise ConfigError("serde", f"must have dumps_typed and loads_typed; is a {type(serde).__name__}")
         self._serde = maybe_add_typed_methods(serde)
 
     @property

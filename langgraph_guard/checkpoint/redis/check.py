@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from langgraph_guard._redis import RedisLink, check
-from langgraph_guard._redis.check import Report
 from langgraph_guard._redis.trial import Refusals
 from langgraph_guard.checkpoint.redis import findings, trial
 from langgraph_guard.checkpoint.redis.findings import Finding
 from langgraph_guard.checkpoint.redis.store import RedisFlow, Store
+from langgraph_guard.checks import Report
 
 __all__ = ["Report", "inspect"]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from langgraph_guard._redis import findings
-from langgraph_guard._redis.findings import Finding, cluster_mode, coverage, memory, role, transport, version
+from langgraph_guard._redis.findings import cluster_mode, coverage, memory, role, transport, version
+from langgraph_guard.checks import Finding
 
 __all__ = ["Finding", "clock", "coverage", "eviction", "judged", "memory", "persistence", "transport", "version"]
 

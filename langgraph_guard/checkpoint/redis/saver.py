@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from langgraph_guard._redis import RedisLink, check_prefix
+from langgraph_guard._redis import RedisLink, check_prefix, checked_terms
 from langgraph_guard.checkpoint.core import ids
 from langgraph_guard.checkpoint.core.allowed import AllowedType
 from langgraph_guard.checkpoint.core.codec import MOST, Codec
@@ -76,6 +76,7 @@ class RedisSaver(FlowSaver):
         keys = Keyspace(check_prefix(prefix), _checked_tenant(tenant))
         self._store = Store(link, keys, _checked_ttl(ttl), refresh_on_read, strict)
         self._seal, self._compress, self._max_value_bytes = seal, compress, max_value_bytes
+        _ = self._codec  # a wrong setting of it fails here, and not in the first superstep
 
     @classmethod
     def from_conn_string(
@@ -86,7 +87,7 @@ class RedisSaver(FlowSaver):
         It is also a context manager, sync and async, that closes its connections. `connection_args`: redis-py's terms
         for a connection, and `max_connections`. `options`: the saver's.
         """
-        return cls(link=RedisLink.from_url(url, deadline=deadline, **(connection_args or {})), **options)
+        return cls(link=RedisLink.from_url(url, deadline=deadline, **checked_terms(connection_args)), **options)
 
     def check(self) -> Report:
         """Look at the server: version, role, eviction, persistence, permissions … A line for each, in words.
@@ -189,7 +190,9 @@ class RedisSaver(FlowSaver):
 
 
 def _checked_tenant(tenant: str) -> str:
-    return ids.check_thread_id(tenant, "tenant") if tenant != "" else ""
+    if not isinstance(tenant, str):
+        raise ConfigError("tenant", f"must be a str, is a {type(tenant).__name__}")
+    return ids.check_thread_id(tenant, "tenant") if tenant else ""
 
 
 def _checked_ttl(ttl: timedelta | float | None) -> int | None:

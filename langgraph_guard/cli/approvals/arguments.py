@@ -106,7 +106,7 @@ def _signed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _add_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("id", help="of the request, whole")
+    parser.add_argument("id", help="of the request, or its first 8 letters or more")
     return parser
 
 

@@ -11,21 +11,25 @@ from langgraph_guard.cli.approvals import runs, screen, store
 from langgraph_guard.cli.approvals.screen import Screen
 from langgraph_guard.cli.approvals.text import cut, legible, value
 from langgraph_guard.errors import ActionRefused, ConfigError
+from langgraph_guard.nodes.approval.asking import tell_decided
 from langgraph_guard.policies.approval.actions import Action
-from langgraph_guard.policies.approval.commands import Approval, Decide, Decided, Sweep
+from langgraph_guard.policies.approval.commands import Approval, Decide, Decided, Sweep, Withdraw
+
+GUARD: Final = "approvals"
+"""Who it is that tells of decisions which were made here."""
 
 ELSEWHERE: Final = "its run asks all the same: is its graph on this desk, with this tenant and prefix?"
 
 
 def decide(said: Namespace, backend: ApprovalBackend, shown: Screen) -> int:
     graph = _graph(said)  # what is wrong with it is found before anything is decided
-    approval = store.found(backend, said.id)
+    approval = _still_asked(said, store.found(backend, said.id), graph, backend)
     instead = _edited(approval.tool, said.args) if said.deed == "edit" else None
     if problem := _unseen(said, approval, instead, shown):
         return _lost(Decided(approval, False, problem), shown)
     command = Decide(
         backend.tenant,
-        said.id,
+        approval.id,
         said.by,
         said.deed,
         approval.digest,  # at this moment; when another stands there at the next, the desk refuses
@@ -39,6 +43,8 @@ def decide(said: Namespace, backend: ApprovalBackend, shown: Screen) -> int:
         raise store.Unknown("the request is gone")
     if not reply.won:
         return _lost(reply, shown)
+    if approval.is_open and not reply.approval.is_open:
+        tell_decided(GUARD, reply.approval)
     return _go_on(said, reply, graph, backend, shown)
 
 
@@ -77,6 +83,13 @@ def _tried(graph: runs.Graph, approval: Approval, said: Namespace) -> runs.Outco
 # What was seen
 
 
+def _still_asked(said: Namespace, approval: Approval, graph: runs.Graph | None, backend: ApprovalBackend) -> Approval:
+    """The request; withdrawn if its run went on without it, which the desk need not have been told."""
+    if graph is None or not approval.is_open or not runs.went_on(graph, approval, said):
+        return approval
+    return store.tell(backend, Withdraw(backend.tenant, approval.id)) or approval
+
+
 def _unseen(said: Namespace, approval: Approval, instead: Action | None, shown: Screen) -> str:
     """Why the action that stands there is not one that somebody saw and agreed to; empty when it is."""
     if said.deed not in ("approve", "edit") or not approval.is_open:
@@ -84,7 +97,8 @@ def _unseen(said: Namespace, approval: Approval, instead: Action | None, shown: 
     if said.digest:
         return "" if approval.digest.startswith(said.digest) else "the action is another than the one that was seen"
     if said.yes:
-        return ""
+        # Another request could be made that begins alike, and nobody looks here.
+        return "" if said.id == approval.id else "with --yes say the whole id, or --digest instead"
     if shown.is_json or not sys.stdin.isatty():
         raise ConfigError("digest", "say which action you saw: --digest, as `show` has it, or --yes for any")
     shown.show(None, screen.request(approval))
@@ -141,6 +155,8 @@ def _how(approval: Approval) -> tuple[str, ...]:
         "the run finds it when it goes on:",
         f"  langgraph-guard approvals resume {approval.id} --graph MODULE:NAME",
         f'  or app.invoke(None, {{"configurable": {{"thread_id": {value(approval.thread)}}}}}) in its program',
+        f"  (on Workers KV add --set {runs.AT_LEAST}=TOKEN, which saver.token(…) says where it was asked:",
+        "  without it the thread may be seen as it was a minute ago)",
     )
 
 

@@ -16,16 +16,30 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
+
+from langchain_core.messages import BaseMessage
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.flow import arun, run
+from langgraph_guard.nodes.approval.abandoned import abandoned
 from langgraph_guard.policies.approval.commands import ANONYMOUS, SYSTEM, Approval
 
 Call: TypeAlias = tuple[str, Mapping[str, Any]]
-RunFlow: TypeAlias = Generator[Sequence[Call], list[Any], "Outcome"]
+T = TypeVar("T")
+Flow: TypeAlias = Generator[Sequence[Call], list[Any], T]
 Graph: TypeAlias = Callable[[], Any]
 """Makes the graph, or is what makes it."""
+
+SAVER: Final = "checkpointer"
+"""What a flow asks for instead of a call."""
+
+AT_LEAST: Final = "kv_at_least"
+"""Under which a saver on Workers KV is told in `configurable` what it must see."""
+
+EARLY: Final = (
+    f"; its saver may not see yet what another process wrote: say --set {AT_LEAST}=TOKEN, from saver.token(…)"
+)
 
 NAME: Final = "MODULE:NAME of a compiled graph, or of a function without arguments that makes one"
 
@@ -33,15 +47,26 @@ NAME: Final = "MODULE:NAME of a compiled graph, or of a function without argumen
 @dataclass(frozen=True)
 class Outcome:
     """`resumed`: whether the run waited for approvals, and went on. `asks`: whether it asks for some now; `next`: nodes
-    that it stands before."""
+    that it stands before. `token`: where a saver's writes are seen late elsewhere, what the next one passes to see
+    these. `early`: nobody passed one here, so the thread may have been seen as it was before."""
 
     thread: str
     resumed: bool
     asks: bool
     next: tuple[str, ...]
+    token: str = ""
+    early: bool = False
 
     @property
     def line(self) -> str:
+        return f"{self._went}{EARLY if self.early and not self.resumed else ''}{self._token}"
+
+    @property
+    def _token(self) -> str:
+        return f"\nwhoever goes on elsewhere passes {AT_LEAST}={self.token} in its configurable" if self.token else ""
+
+    @property
+    def _went(self) -> str:
         if not self.resumed:
             return "its run does not wait for anybody's word; it was left as it is"
         if self.asks:
@@ -73,7 +98,19 @@ def graph_at(name: str) -> Graph:
 
 def go_on(graph: Graph, approval: Approval, said: Namespace) -> Outcome:
     """Let the run of `approval` go on, as whoever asked for it, if it waits for approvals. Raises `Failed`."""
-    flow = _flow(approval.thread, _config(approval, dict(said.set)))
+    told = dict(said.set)
+    return _driven(graph, _flow(approval.thread, _config(approval, told), early=AT_LEAST not in told), said)
+
+
+def went_on(graph: Graph, approval: Approval, said: Namespace) -> bool:
+    """Whether the history says that the run went on without the call. Where that cannot be seen, it did not."""
+    try:
+        return _driven(graph, _look(approval, _config(approval, dict(said.set))), said)
+    except Failed:
+        return False
+
+
+def _driven(graph: Graph, flow: Flow[T], said: Namespace) -> T:
     try:
         return asyncio.run(_async(graph, flow)) if said.is_async else _sync(graph, flow)
     except ConfigError:
@@ -82,14 +119,31 @@ def go_on(graph: Graph, approval: Approval, said: Namespace) -> Outcome:
         raise Failed(f"{type(error).__name__}: {error}") from error
 
 
-def _flow(thread: str, config: Mapping[str, Any]) -> RunFlow:
+def _flow(thread: str, config: Mapping[str, Any], early: bool) -> Flow[Outcome]:
     (before,) = yield [("get_state", {"config": config})]
-    if not _asked(before):
-        # Whatever it waits for, it is not this; to go on there would be to decide something else.
-        return Outcome(thread, False, False, tuple(before.next))
-    yield [("invoke", {"input": None, "config": config, "durability": "sync"})]
-    (after,) = yield [("get_state", {"config": config})]
-    return Outcome(thread, True, _asked(after), tuple(after.next))
+    resumed = _asked(before)
+    if resumed:  # Whatever else it waits for, it is not this; to go on there would be to decide something else.
+        yield [("invoke", {"input": None, "config": config, "durability": "sync"})]
+        (before,) = yield [("get_state", {"config": config})]
+    saver = yield [(SAVER, {})]
+    token = _token(saver[0], thread)
+    return Outcome(thread, resumed, _asked(before), tuple(before.next), token or "", early and token is not None)
+
+
+def _token(saver: Any, thread: str) -> str | None:
+    """What the next reader passes; `None` where everybody sees everything."""
+    said = saver.token(thread) if callable(getattr(saver, "token", None)) else None
+    return said if isinstance(said, str) else None
+
+
+def _look(approval: Approval, config: Mapping[str, Any]) -> Flow[bool]:
+    """Only what a history says counts: one that is seen late says less."""
+    (state,) = yield [("get_state", {"config": config})]
+    if any(_names(waits.value, approval.id) for waits in state.interrupts):
+        return False
+    lists = (each for each in dict(state.values).values() if isinstance(each, list))
+    histories = ([each for each in found if isinstance(each, BaseMessage)] for found in lists)
+    return any(left.call["id"] == approval.call_id for found in histories for left in abandoned(found))
 
 
 def _config(approval: Approval, more: Mapping[str, str]) -> Mapping[str, Any]:
@@ -104,6 +158,15 @@ def _asked(state: Any) -> bool:
     return any(_asks(waits.value) for waits in state.interrupts)
 
 
+def _names(payload: Any, id: str) -> bool:
+    """Whether it asks about this request."""
+    if isinstance(payload, (list, tuple)):
+        return any(_names(each, id) for each in payload)
+    if isinstance(payload, Mapping):
+        return payload.get("approval_id") == id or _names(payload.get("action_requests"), id)
+    return False
+
+
 def _asks(payload: Any) -> bool:
     """Whether the payload of an interrupt names an approval, in whichever shape."""
     if isinstance(payload, (list, tuple)):
@@ -113,18 +176,18 @@ def _asks(payload: Any) -> bool:
     return False
 
 
-def _sync(graph: Graph, flow: RunFlow) -> Outcome:
+def _sync(graph: Graph, flow: Flow[T]) -> T:
     with ExitStack() as stack:
         made = graph()
         made = _checked(stack.enter_context(made) if hasattr(made, "__enter__") else made)
 
         def execute(calls: Sequence[Call]) -> list[Any]:
-            return [getattr(made, name)(**terms) for name, terms in calls]
+            return [made.checkpointer if name == SAVER else getattr(made, name)(**terms) for name, terms in calls]
 
         return run(flow, execute)
 
 
-async def _async(graph: Graph, flow: RunFlow) -> Outcome:
+async def _async(graph: Graph, flow: Flow[T]) -> T:
     async with AsyncExitStack() as stack:
         made = graph()
         made = await made if inspect.isawaitable(made) else made
@@ -133,7 +196,10 @@ async def _async(graph: Graph, flow: RunFlow) -> Outcome:
         _checked(made)
 
         async def execute(calls: Sequence[Call]) -> list[Any]:
-            return [await getattr(made, f"a{name}")(**terms) for name, terms in calls]
+            return [
+                made.checkpointer if name == SAVER else await getattr(made, f"a{name}")(**terms)
+                for name, terms in calls
+            ]
 
         return await arun(flow, execute)
 

@@ -14,6 +14,9 @@ from langgraph_guard.policies.outbox import Doubt, Doubts
 
 PAGE: Final = 500
 
+SHORTEST: Final = 8
+"""Letters of an id that are enough, where no other one begins so."""
+
 
 class Unknown(Exception):
     """There is no such request. Says so, for whoever asked."""
@@ -30,11 +33,22 @@ def tell(backend: ApprovalBackend, command: DeskCommand) -> Any:
 
 
 def found(backend: ApprovalBackend, id: str) -> Approval:
-    """The request with this id. Raises `Unknown`."""
-    (approval,) = tell(backend, Look(backend.tenant, (id,)))
-    if approval is None:
-        raise Unknown("no such request: is the id whole, and are these its tenant and prefix?")
-    return cast(Approval, approval)
+    """The request with this id, or the only one whose id begins so. Raises `Unknown`."""
+    begins = id.rstrip("…")
+    known = approvals(backend, [id]) or approvals(backend, _beginning(backend, begins))
+    if not known:
+        raise Unknown("no such request: is the id whole, or 8 letters of it, and are these its tenant and prefix?")
+    if len(known) > 1:
+        raise Unknown(f"{len(known)} requests begin so: say more of the id")
+    return known[0]
+
+
+def _beginning(backend: ApprovalBackend, begins: str) -> list[str]:
+    """Ids that begin so: of what waits, and of what is on record."""
+    if len(begins) < SHORTEST:
+        return []
+    ids = [*(each.id for each in waiting(backend)), *(deed.subject for deed in log(backend).deeds)]
+    return list(dict.fromkeys(id for id in ids if id.startswith(begins)))
 
 
 def waiting(backend: ApprovalBackend, thread: str | None = None, at_once: int = 100) -> Iterator[Approval]:

@@ -23,7 +23,12 @@ def asked(argv: Sequence[str]) -> argparse.Namespace:
     where.add_argument("--step", type=int, metavar="N", help="begin with the nodes of step N")
     where.add_argument("--failed", action="store_true", help="begin with the newest step that failed")
     parser.add_argument(
-        "--set", type=_pair, action="append", default=[], metavar="K=V", help="first write this into the copy's state"
+        "--set",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="first write this into the copy's state: K or K.PART, V as JSON or as text",
     )
     parser.add_argument(
         "--config", type=_pair, action="append", default=[], metavar="K=V", help="into `configurable`: user_id, …"

@@ -15,6 +15,7 @@ from langgraph.errors import InvalidUpdateError
 from langgraph.pregel import Pregel
 from langgraph.types import StateSnapshot
 
+from langgraph_guard.cli.replay.changing import changes
 from langgraph_guard.errors import ConfigError
 
 
@@ -51,7 +52,10 @@ def _before(history: Sequence[StateSnapshot], step: int) -> StateSnapshot:
         if each.next and (each.metadata or {}).get("step") == step - 1:
             return each
     steps = sorted({(each.metadata or {}).get("step", 0) + 1 for each in history if each.next})
-    raise ConfigError("step", f"the thread has no step {step}; it has {steps[0]} to {steps[-1]}" if steps else "none")
+    if steps in ([], [0]) and len(history) > 1:
+        raise ConfigError("graph", "knows none of the thread's steps: was it another graph that ran it?")
+    has = f"it has {steps[0]} to {steps[-1]}" if steps else "it has ended before its first"
+    raise ConfigError("step", f"the thread has no step {step}; {has}")
 
 
 def _failed(history: Sequence[StateSnapshot]) -> StateSnapshot:
@@ -73,25 +77,66 @@ def _results(snapshot: StateSnapshot) -> list[ToolMessage]:
 def messages_in(snapshot: StateSnapshot) -> list[BaseMessage]:
     """The messages of a state, under whatever key it keeps them."""
     values = snapshot.values.values() if isinstance(snapshot.values, Mapping) else [snapshot.values]
-    return [each for value in values if isinstance(value, list) for each in value if isinstance(each, BaseMessage)]
+    return [each for value in values for each in _messages(value)]
 
 
-def fork(graph: Pregel[Any, Any, Any, Any], start: Start, changes: Mapping[str, Any]) -> Fork:
-    """Copy the thread, and change the copy's state. Raises `ConfigError` for keys that the state does not have."""
-    if unknown := sorted(set(changes) - set(graph.channels)):
-        raise ConfigError("set", f"the state has no key {unknown[0]!r}")
+def stored(saver: BaseCheckpointSaver[Any], thread: str) -> list[CheckpointTuple]:
+    """What the saver has of a thread, subgraphs included, the newest first."""
+    return list(saver.list({"configurable": {"thread_id": thread}}))
+
+
+def messages_of(history: Sequence[StateSnapshot], found: Sequence[CheckpointTuple]) -> list[list[BaseMessage]]:
+    """The messages of each checkpoint, the oldest first, and behind them what its tasks said: a step that did not come
+    to its end left that nowhere else. `history` and `found`: the newest first."""
+    states = {_id(each.config): messages_in(each) for each in history}
+    return [[*states.get(_id(each.config), _kept(each)), *_said(each)] for each in reversed(found)]
+
+
+def _kept(found: CheckpointTuple) -> list[BaseMessage]:
+    """The messages of a subgraph, which has a state of its own."""
+    return [each for value in found.checkpoint["channel_values"].values() for each in _messages(value)]
+
+
+def _said(found: CheckpointTuple) -> list[BaseMessage]:
+    return [each for _, _, value in found.pending_writes or () for each in _messages(value)]
+
+
+def _messages(value: Any) -> list[BaseMessage]:
+    parts = value if isinstance(value, list) else [value]
+    return [each for each in parts if isinstance(each, BaseMessage)]
+
+
+def _id(config: Any) -> str:
+    return str(((config or {}).get("configurable") or {}).get("checkpoint_id"))
+
+
+def saver_of(graph: Pregel[Any, Any, Any, Any]) -> BaseCheckpointSaver[Any]:
     saver = graph.checkpointer
-    assert isinstance(saver, BaseCheckpointSaver)
+    assert isinstance(saver, BaseCheckpointSaver), "`loaded` has seen to it"
+    return saver
+
+
+def fork(graph: Pregel[Any, Any, Any, Any], start: Start, said: Sequence[tuple[str, Any]] = ()) -> Fork:
+    """Copy the thread, and change the copy's state. Raises `ConfigError` for what cannot be written into it: then
+    there is no copy."""
+    changed = changes(graph, start.at, said)
     thread = f"{start.thread}-replay-{secrets.token_hex(4)}"
-    copy_thread(saver, start.thread, thread)
+    copy_thread(saver_of(graph), start.thread, thread)
     id = (start.at.config.get("configurable") or {})["checkpoint_id"]
     config: RunnableConfig = {"configurable": {"thread_id": thread, "checkpoint_ns": "", "checkpoint_id": id}}
-    if changes:
+    if changed:
         try:
-            config = graph.update_state(config, dict(changes))
-        except InvalidUpdateError as error:
-            raise ConfigError("set", "cannot be written before this step: more than one node led to it") from error
-    return Fork(start, thread, config, changes)
+            config = graph.update_state(config, changed)
+        except Exception as error:
+            saver_of(graph).delete_thread(thread)
+            raise ConfigError("set", _refused(changed, error)) from error
+    return Fork(start, thread, config, changed)
+
+
+def _refused(changed: Mapping[str, Any], error: Exception) -> str:
+    if isinstance(error, InvalidUpdateError):
+        return "cannot be written before this step: more than one node led to it"
+    return f"{' and '.join(changed)} cannot be given this value: {type(error).__name__}"
 
 
 def copy_thread(saver: BaseCheckpointSaver[Any], source: str, target: str) -> None:
@@ -99,8 +144,7 @@ def copy_thread(saver: BaseCheckpointSaver[Any], source: str, target: str) -> No
     if type(saver).copy_thread is not BaseCheckpointSaver.copy_thread:
         saver.copy_thread(source, target)
         return
-    found = list(saver.list({"configurable": {"thread_id": source}}))
-    for each in reversed(found):
+    for each in reversed(stored(saver, source)):
         _put(saver, each, target)
 
 

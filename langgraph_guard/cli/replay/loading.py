@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from inspect import iscoroutinefunction, signature
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.prebuilt import ToolNode
 from langgraph.pregel import Pregel
 
+from langgraph_guard.cli.replay.reach import is_guarded
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.tools import ToolGuard
 
 
 def loaded(name: str) -> Pregel[Any, Any, Any, Any]:
@@ -22,7 +23,7 @@ def loaded(name: str) -> Pregel[Any, Any, Any, Any]:
     if not (module and colon and attribute):
         raise ConfigError("graph", "must be MODULE:GRAPH, such as app:graph")
     found = _attribute(module, attribute)
-    graph = found if isinstance(found, Pregel) or not callable(found) else found()
+    graph = found if isinstance(found, Pregel) or not callable(found) else _made(found)
     if not isinstance(graph, Pregel):
         raise ConfigError("graph", f"must be a compiled graph, is a {type(graph).__name__}")
     if not isinstance(graph.checkpointer, BaseCheckpointSaver):
@@ -32,6 +33,18 @@ def loaded(name: str) -> Pregel[Any, Any, Any, Any]:
     return graph
 
 
+def _made(factory: Any) -> Any:
+    """What a function makes: of nothing, or of a config, as servers hand it one."""
+    try:
+        needed = [each for each in signature(factory).parameters.values() if each.default is each.empty]
+    except (TypeError, ValueError):
+        needed = []
+    needed = [each for each in needed if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    if len(needed) > 1 or iscoroutinefunction(factory):
+        raise ConfigError("graph", "is made by a function that cannot be called here: give one without arguments")
+    return factory({"configurable": {}}) if needed else factory()
+
+
 def _attribute(module: str, attribute: str) -> Any:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -39,6 +52,8 @@ def _attribute(module: str, attribute: str) -> Any:
         found: Any = import_module(module)
     except ModuleNotFoundError as error:
         raise ConfigError("graph", f"there is no module {error.name!r}") from error
+    except ValueError as error:  # `..app`, `app/`
+        raise ConfigError("graph", "must be MODULE:GRAPH, such as app:graph") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise ConfigError("graph", f"module {module!r} has no {attribute!r}")
@@ -63,6 +78,13 @@ def unguarded(graph: Pregel[Any, Any, Any, Any]) -> Iterator[str]:
         yield from _in_nodes(below, f"{namespace}|")
 
 
+def needs_loop(graph: Pregel[Any, Any, Any, Any]) -> bool:
+    """Whether a node of it, or of a subgraph, is a coroutine: it runs on a loop alone."""
+    graphs: list[Any] = [graph, *(below for _, below in graph.get_subgraphs(recurse=True))]
+    parts = (part for each in graphs for node in each.nodes.values() for part in _parts(node.bound))
+    return any(getattr(part, "func", graph) is None and getattr(part, "afunc", None) is not None for part in parts)
+
+
 def _in_nodes(graph: Any, prefix: str) -> Iterator[str]:
     for name, node in graph.nodes.items():
         if any(_is_bare(part) for part in _parts(node.bound)):
@@ -77,5 +99,6 @@ def _parts(bound: Any) -> list[Any]:
 def _is_bare(part: Any) -> bool:
     if not isinstance(part, ToolNode):
         return False
-    hook = getattr(part, "_wrap_tool_call", None)
-    return not isinstance(getattr(hook, "__self__", None), ToolGuard)
+    found = (getattr(part, name, None) for name in ("_wrap_tool_call", "_awrap_tool_call"))
+    hooks = [hook for hook in found if hook is not None]
+    return not (hooks and all(map(is_guarded, hooks)))

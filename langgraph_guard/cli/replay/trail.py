@@ -76,7 +76,7 @@ def _stage(before: StateSnapshot, after: StateSnapshot) -> Stage:
 def _end(leaf: StateSnapshot) -> list[Stage]:
     """A last step that did not come to its end: it raised, or it waits for somebody."""
     failed = [f"{task.name} failed: {_first_line(task.error)}" for task in leaf.tasks if task.error]
-    waits = [f"{task.name} waits: {_json(_without_ids(each.value))}" for task in leaf.tasks for each in task.interrupts]
+    waits = [f"{task.name} waits: {_json(without_ids(each.value))}" for task in leaf.tasks for each in task.interrupts]
     lines = (*failed, *waits)
     return [Stage(_step(leaf) + 1, tuple(sorted(set(leaf.next))), lines)] if lines else []
 
@@ -119,15 +119,15 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=lambda each: f"<{type(each).__name__}>")
 
 
-def _without_ids(value: Any) -> Any:
+def without_ids(value: Any) -> Any:
     """A question as it is put: ids of calls and of approvals are new in each run."""
     if isinstance(value, Mapping):
         return {
-            name: _without_ids(each)
+            name: without_ids(each)
             for name, each in value.items()
             if not str(name).endswith(("_id", "_ids")) and name != "id"
         }
-    return [_without_ids(each) for each in value] if isinstance(value, list | tuple) else value
+    return [without_ids(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _first_line(error: object) -> str:

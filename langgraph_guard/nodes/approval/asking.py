@@ -136,17 +136,19 @@ class Interview:
         was_open = call.waits
         call.approval = approval or call.approval
         if was_open and not call.waits and _approval(call).state != "expired":
-            self._tell(_approval(call))
+            tell_decided(self.guard, _approval(call))
 
-    def _tell(self, approval: Approval) -> None:
-        emit(
-            "approval.decided",
-            guard=self.guard,
-            tool=approval.tool,
-            decision="edited" if approval.edited and approval.may_run else approval.state,
-            quorum=approval.needed.quorum,
-            seconds=max(0.0, (approval.decided_at or approval.at) - approval.at),
-        )
+
+def tell_decided(guard: str, approval: Approval) -> None:
+    """Tell who listens that a request was closed, and how: wherever that was."""
+    emit(
+        "approval.decided",
+        guard=guard,
+        tool=approval.tool,
+        decision="edited" if approval.edited and approval.may_run else approval.state,
+        quorum=approval.needed.quorum,
+        seconds=max(0.0, (approval.decided_at or approval.at) - approval.at),
+    )
 
 
 def _approval(call: Call) -> Approval:

@@ -24,6 +24,7 @@ WHY: Final[Mapping[str, str]] = {
     "denied": "may not be called like this",
     "expired": "was not approved in time",
     "rejected": "was rejected by a reviewer",
+    "withdrawn": "was withdrawn, because the user went on before it ran",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from langchain_core.messages import BaseMessage
@@ -15,8 +15,10 @@ from langgraph_guard.events import emit
 from langgraph_guard.flow import arun, run
 from langgraph_guard.nodes import verdicts
 from langgraph_guard.nodes.approval import payloads
+from langgraph_guard.nodes.approval.abandoned import ApprovalEntry, abandoned, take_back
 from langgraph_guard.nodes.approval.asking import Asking, Interview
 from langgraph_guard.nodes.approval.call import Call
+from langgraph_guard.nodes.approval.place import place_of
 from langgraph_guard.nodes.approval.reviewers import Who, named
 from langgraph_guard.nodes.budget import BudgetCheckNode
 from langgraph_guard.nodes.guard import Guard, NodeFlow, Update, in_config, path_map
@@ -49,6 +51,10 @@ class HumanApprovalNode(Guard):
     configuration. Anonymous answers count where a rule names nobody. `budget`: the `BudgetCheckNode` whose limits rules
     with `budget_below` are about.
 
+    `.entry` is a guard for where turns begin, `fuse(approval.entry, summary, budget)`, first of all: a user who goes on
+    talking while people are asked leaves calls without an answer, which providers refuse. It answers them, and
+    withdraws their requests.
+
     `independent`: the calls of a message do not wait for each other. Those that may run do so before anybody is asked
     about the rest; then give the tools an edge back, `add_conditional_edges("tools", node.after_tools,
     node.paths(pending="approve", ok="model"))`. Without it all wait for one question. Raises `ConfigError` naming the
@@ -79,6 +85,7 @@ class HumanApprovalNode(Guard):
         self._reviewer, self._requester = reviewer, requester
         self._budget = budget
         self._independent = independent
+        self.entry = ApprovalEntry(self.policy, f"{name}.entry", messages_key)
         self._warned = False
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
@@ -110,7 +117,7 @@ class HumanApprovalNode(Guard):
 
     def _lay_down(self, calls: Sequence[Call], state: Any, config: RunnableConfig) -> Generator[Any, Any, None]:
         """Tell the desk what the rules say of each call that they concern. What stands there already, stands."""
-        place = Place.of(*_where(config))
+        place = place_of(config)
         asks = named(self._requester, config)
         known: dict[str, Any] = {"tainted": bool(read(state, "guard_taint")), "caller": asks.id, "roles": asks.roles}
         if self._budget is not None and any(self.policy.asks_budget(call.tool) for call in calls):
@@ -124,9 +131,16 @@ class HumanApprovalNode(Guard):
             if ruling.effect != "allow" or self.policy.policy.concerns(call.tool):
                 concerned.append((call, self.policy.request(call.action, place, call.id, ruling, asks.id)))
         if concerned:
+            yield from self._take_back(state, place, {request.id for _, request in concerned})
             (laid,) = yield [Ask(self.policy.desk, [request for _, request in concerned])]
             for (call, _), approval in zip(concerned, laid, strict=True):
                 call.approval = approval
+
+    def _take_back(self, state: Any, place: Place, asked: Collection[str]) -> Generator[Any, Any, None]:
+        """Withdraw what earlier turns of this thread asked, and were not told. What is `asked` now is none of that,
+        whatever stands behind its message, and also when a model gives it the id of an earlier call."""
+        if left := abandoned(messages_of(state, self.messages_key)):
+            yield from take_back(left, self.policy, place, self.name, asked)
 
     def _goes_first(self, calls: Sequence[Call]) -> bool:
         """Whether calls that may run do so now, and people are asked about the others afterwards."""
@@ -204,11 +218,6 @@ def _distinct(calls: Iterable[Call]) -> list[Call]:
     for call in calls:
         found.setdefault(call.id or id(call), call)
     return list(found.values())
-
-
-def _where(config: RunnableConfig) -> tuple[str, str]:
-    configurable = config.get("configurable") or {}
-    return str(configurable.get("thread_id") or ""), configurable.get("checkpoint_ns") or ""
 
 
 def _check(format: object, budget: object, **people: object) -> None:  # noqa: A002

@@ -7,13 +7,16 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+from langgraph_guard.observability.delivery import Delivery
 from langgraph_guard.observability.langfuse import private
+from langgraph_guard.observability.langfuse.uploads import watch
 
 if TYPE_CHECKING:
     import httpx
     from langfuse import Langfuse
-    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
+
+    from langgraph_guard.observability.otel.sending import Provider, Watched
 
 TIMEOUT: Final = 2
 """Seconds for one request, unless `LANGFUSE_TIMEOUT` says otherwise: the SDK's own 5 add up when a server hangs."""
@@ -37,17 +40,19 @@ def from_environment(*, full: bool) -> Langfuse | None:
         _log.warning("Langfuse is off: LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are not both set")
         return None
     ours = not private.known_client(os.environ["LANGFUSE_PUBLIC_KEY"])
+    delivery = Delivery("Langfuse", _address())
     try:
-        client = Langfuse(timeout=_timeout(), tracer_provider=_provider(full) if ours else None)
+        client = Langfuse(timeout=_timeout(), tracer_provider=_provider(delivery, full=full) if ours else None)
     except Exception as error:  # its text may quote the environment
         _log.warning("Langfuse is off: its settings are refused (%s)", type(error).__name__)
         return None
     if ours:
         private.not_at_exit(client)
+        watch(client, delivery)
     return client
 
 
-def local(exporter: SpanExporter, *, full: bool) -> Langfuse:
+def local(exporter: SpanExporter, delivery: Delivery | None = None, *, full: bool) -> Langfuse:
     """A client without a server: its observations go to `exporter`, and nothing of it anywhere else."""
     from langfuse import Langfuse
 
@@ -57,11 +62,16 @@ def local(exporter: SpanExporter, *, full: bool) -> Langfuse:
         base_url="http://127.0.0.1:9",
         httpx_client=_nowhere(),
         span_exporter=exporter,
-        tracer_provider=_provider(full),
+        tracer_provider=_provider(delivery, full=full),
         tracing_enabled=True,
     )
     private.not_at_exit(client)
     return client
+
+
+def watched(client: Langfuse) -> tuple[Watched, ...]:
+    """The ways out of a client that was made here; a client of the user's own keeps its own books."""
+    return getattr(private.provider(client), "watched", ())
 
 
 def _timeout() -> int:
@@ -71,22 +81,29 @@ def _timeout() -> int:
         return TIMEOUT
 
 
-def _provider(full: bool) -> TracerProvider:
+def _address() -> str:
+    """As the SDK finds it."""
+    return os.environ.get("LANGFUSE_BASE_URL") or os.environ.get("LANGFUSE_HOST") or "https://cloud.langfuse.com"
+
+
+def _provider(delivery: Delivery | None, *, full: bool) -> Provider:
     """A provider of the client's own: the program's is neither used nor set."""
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+    from opentelemetry.sdk.trace import SpanLimits
     from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+
+    from langgraph_guard.observability.otel.sending import Provider
 
     named = {
         "langfuse.environment": os.environ.get("LANGFUSE_TRACING_ENVIRONMENT"),
         "langfuse.release": os.environ.get("LANGFUSE_RELEASE"),
     }
     rate = float(os.environ.get("LANGFUSE_SAMPLE_RATE", "1"))
-    return TracerProvider(
+    return Provider(
+        delivery,
         resource=Resource.create({name: value for name, value in named.items() if value}),
         sampler=TraceIdRatioBased(rate) if rate < 1 else None,
         span_limits=SpanLimits(max_span_attribute_length=FULL_VALUE if full else VALUE),
-        shutdown_on_exit=False,
     )
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from itertools import islice
 from typing import Any, Final, Literal
 
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from pydantic import BaseModel
 
-from langgraph_guard.observability.redaction import FAILED, HIDDEN, Redactor, is_secret
+from langgraph_guard.observability.credentials import HIDDEN, is_secret
+from langgraph_guard.observability.redaction import FAILED, Redactor
 
 Payload = Literal["slim", "full", "none"]
 
@@ -26,6 +26,8 @@ STATUS: Final = 500
 """Characters of a status text, in every payload."""
 TOTAL: Final = 4_000
 """Characters of all texts in one slim payload."""
+VALUE: Final = 8
+"""Characters that any value counts as, also one without a text: what is wide is endless to go through."""
 ITEMS: Final = 20
 OURS: Final = 20
 """Keys of a state that are the guards' own books: what they decided is shown as observations."""
@@ -39,6 +41,11 @@ OWN: Final = (
     "langfuse_prompt",
     "langfuse_trace_name",
 )
+FIGURES: Final = ("type", "status", "usage_metadata")
+"""Fields of a message that are nobody's words."""
+NAMES: Final = ("name", "id", "tool_call_id", "role")
+BITS: Final = 512
+"""A number of more is not written down: from some length on Python refuses to."""
 FULL_TEXT: Final = 32_768
 """Characters of one text in a full payload, and below how many values: a run waits while it is read."""
 FULL_ITEMS: Final = 5_000
@@ -68,7 +75,7 @@ class Payloads:
             return self._redactor.value(value, chars=FULL_TEXT, most=FULL_ITEMS)
         try:
             return _Slim(self._redactor).value(value, 0)
-        except Exception:
+        except Exception:  # what raises when it is asked for its class
             return FAILED
 
     def metadata(self, metadata: Mapping[str, Any] | None, *, below: bool = False) -> dict[str, Any] | None:
@@ -78,17 +85,23 @@ class Payloads:
             return None
         try:
             if below and self.kind != "full":
-                metadata = {name: metadata[name] for name in OWN if name in metadata}
-            return {self.text(str(name)): self._named(name, value) for name, value in metadata.items()}
+                return {name: self._plain(metadata[name]) for name in OWN if name in metadata}
+            return {self.text(_said(name)): self._named(name, value) for name, value in metadata.items()}
         except Exception:
             return {}
 
     def _named(self, name: str, value: Any) -> Any:
-        if value is None or isinstance(value, bool | int | float):
-            return value
-        if is_secret(name):
-            return HIDDEN
-        return self.text(value) if isinstance(value, str) else _Slim(self._redactor).value(value, 0)
+        shown = self._plain(value)
+        return HIDDEN if is_secret(name) and not _is_figure(shown) else shown
+
+    def _plain(self, value: Any) -> Any:
+        """Guarded each: the session and the trace are in the same metadata."""
+        try:
+            if isinstance(value, str):
+                return self.text(value)
+            return value if _is_figure(value) else _Slim(self._redactor).value(value, 0)
+        except Exception:
+            return FAILED
 
     def messages(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         """What a model was asked: the last message of it in a slim payload."""
@@ -99,18 +112,24 @@ class Payloads:
         """A message of the same class, which handlers tell apart by it."""
         try:
             if self.kind == "full":
-                return message.model_copy(update=self._redactor.value(dict(message), chars=FULL_TEXT, most=FULL_ITEMS))
-            return message.model_copy(update=self._thin(message))
+                whole = self._redactor.value(message, chars=FULL_TEXT, most=FULL_ITEMS)
+                return whole if isinstance(whole, BaseMessage) else message.model_copy(update=_blank(message, FAILED))
+            return message.model_copy(update={**_blank(message, ""), **self._thin(message)})
         except Exception:
-            return message.model_copy(update={"content": FAILED, "additional_kwargs": {}, "tool_calls": []})
+            return message.model_copy(update=_blank(message, FAILED))
 
     def _thin(self, message: BaseMessage) -> dict[str, Any]:
-        shows = self.kind == "slim"
-        thin: dict[str, Any] = {"content": self._content(message) if shows else "", "additional_kwargs": {}}
+        """What is shown of it; its other fields may hold anything."""
+        said = {name: getattr(message, name, None) for name in NAMES}
+        thin: dict[str, Any] = {name: self.text(each) for name, each in said.items() if isinstance(each, str)}
+        if not isinstance(message, ToolMessage):  # some providers say there what a call used
+            thin["response_metadata"] = _figures(message.response_metadata)
+        if self.kind == "none":
+            return thin
         for calls in ("tool_calls", "invalid_tool_calls"):
             if getattr(message, calls, None):
-                thin[calls] = self.picked(getattr(message, calls)) if shows else []
-        return thin | ({"artifact": None} if isinstance(message, ToolMessage) else {})
+                thin[calls] = self.picked(getattr(message, calls))
+        return {**thin, "content": self._content(message)}
 
     def _content(self, message: BaseMessage) -> Any:
         content = message.content
@@ -118,8 +137,11 @@ class Payloads:
 
     def answer(self, response: LLMResult) -> LLMResult:
         """A model's answer, with the figures that it came with."""
-        last = response.generations[-1][-1]
-        return LLMResult(generations=[[self._generation(last)]], llm_output=response.llm_output)
+        last = [batch[-1:] for batch in response.generations[-1:]]
+        said = response.llm_output or {}
+        shown = {name: self.text(each) if isinstance(each, str) else each for name, each in said.items()}
+        generations = [[self._generation(each) for each in batch] for batch in last]
+        return LLMResult(generations=generations, llm_output=shown or None)
 
     def _generation(self, last: Any) -> Generation:
         if isinstance(last, ChatGeneration):
@@ -136,13 +158,22 @@ class _Slim:
         self._left = TOTAL
 
     def value(self, value: Any, depth: int) -> Any:
+        try:
+            return self._part(value, depth)
+        except Exception:
+            return FAILED
+
+    def _part(self, value: Any, depth: int) -> Any:
+        if self._left <= 0:
+            return "…"
+        self._left -= VALUE
         if value is None or isinstance(value, bool | float):
             return value
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, int):
-            return value if self._text(str(value)) == str(value) else HIDDEN
-        if depth > DEEPEST or self._left <= 0:
+            return self._number(value)
+        if depth > DEEPEST:
             return "…"
         if isinstance(value, BaseMessage):
             return self._message(value, depth)
@@ -153,9 +184,15 @@ class _Slim:
         return self._object(value, depth)
 
     def _text(self, text: str) -> str:
-        shown = self._redactor.clip(text, max(0, min(TEXT, self._left)))
-        self._left -= len(shown)
+        limit = max(0, min(TEXT, self._left))
+        shown = self._redactor.clip(text, limit)
+        self._left -= max(len(shown), min(len(text), limit))  # what was read, if nothing of it is left
         return shown
+
+    def _number(self, number: int) -> Any:
+        if not _is_figure(number):
+            return "<int>"
+        return number if self._text(str(number)) == str(number) else HIDDEN
 
     def _message(self, message: BaseMessage, depth: int) -> dict[str, Any]:
         shown = {"type": message.type, "content": self.value(message.content, depth + 1)}
@@ -164,9 +201,14 @@ class _Slim:
         return shown
 
     def _named(self, named: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-        kept = [(name, named[name]) for name in islice(named, ITEMS + OURS) if not (depth == 0 and _is_ours(name))]
-        shown = {self._text(str(name)): self._under(name, item, depth) for name, item in kept[:ITEMS]}
-        return shown | ({"…": f"{len(named)} in all"} if len(named) > ITEMS + OURS else {})
+        shown: dict[str, Any] = {}
+        for looked_at, name in enumerate(named):
+            if depth == 0 and looked_at < ITEMS + OURS and _is_ours(name):
+                continue
+            if self._left <= 0 or len(shown) >= ITEMS or looked_at >= ITEMS + OURS:
+                return {**shown, "…": f"{len(named)} in all"}
+            shown[self._text(str(name))] = self._under(name, named[name], depth)
+        return shown
 
     def _under(self, name: Any, item: Any, depth: int) -> Any:
         return HIDDEN if item is not None and is_secret(name) else self.value(item, depth + 1)
@@ -174,8 +216,12 @@ class _Slim:
     def _items(self, items: Sequence[Any], depth: int) -> Any:
         if len(items) > 1 and isinstance(items[-1], BaseMessage):
             return {"count": len(items), "last": self._message(items[-1], depth)}
-        shown = [self.value(item, depth + 1) for item in items[:ITEMS]]
-        return [*shown, f"… {len(items) - ITEMS} more"] if len(items) > ITEMS else shown
+        shown: list[Any] = []
+        for item in items[:ITEMS]:
+            if self._left <= 0:
+                break
+            shown.append(self.value(item, depth + 1))
+        return [*shown, f"… {len(items) - len(shown)} more"] if len(items) > len(shown) else shown
 
     def _object(self, value: Any, depth: int) -> Any:
         if isinstance(value, BaseModel):
@@ -185,6 +231,31 @@ class _Slim:
         if hasattr(value, "node") and hasattr(value, "arg"):  # LangGraph's Send
             return self._named({"node": value.node, "arg": value.arg}, depth)
         return f"<{type(value).__name__}>"
+
+
+def _blank(message: BaseMessage, content: str) -> dict[str, Any]:
+    """Each field that a message or its class may have, without anybody's words."""
+    empty: dict[str, Any] = {"content": content, "additional_kwargs": {}, "response_metadata": {}}
+    empty |= {calls: [] for calls in ("tool_calls", "invalid_tool_calls", "tool_call_chunks")}
+    return {name: empty.get(name) for name, _ in message if name not in FIGURES}
+
+
+def _figures(said: Mapping[str, Any], depth: int = 2) -> dict[str, Any]:
+    """What was counted, without the words around it."""
+    figures = {name: each for name, each in said.items() if isinstance(each, int | float)}
+    below = {name: each for name, each in said.items() if isinstance(each, Mapping) and depth > 0}
+    return {**figures, **{name: _figures(each, depth - 1) for name, each in below.items()}}
+
+
+def _said(name: object) -> str:
+    """A name as a text; what is neither a text nor a number may raise when it is asked for one."""
+    return str(name) if isinstance(name, str | int | float) else f"<{type(name).__name__}>"
+
+
+def _is_figure(value: object) -> bool:
+    if isinstance(value, int):
+        return value.bit_length() <= BITS
+    return value is None or isinstance(value, float)
 
 
 def _is_ours(name: object) -> bool:

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from langgraph_guard.observability.otel import names
+from langgraph_guard.observability.runs import parent_of
 
 SCOPE: Final = "langfuse-sdk"
 _OBSERVATION: Final = "langfuse.observation."
@@ -22,26 +23,19 @@ _USAGE: Final[Mapping[str, str]] = {
 
 
 class GenAiExporter(SpanExporter):
-    """Hands translated copies of spans to `inner`. Closing it ends it for good and leaves `inner` to its owner."""
+    """Hands translated copies of spans to `inner`."""
 
     def __init__(self, inner: SpanExporter) -> None:
         self._inner = inner
-        self._closed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        if self._closed:
-            return SpanExportResult.SUCCESS
         return self._inner.export([translated(span) for span in spans if is_ours(span)])
 
     def shutdown(self) -> None:
-        self._closed = True
         self._inner.shutdown()
 
-    def close(self) -> None:
-        self._closed = True
-
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._closed or self._inner.force_flush(timeout_millis)
+        return self._inner.force_flush(timeout_millis)
 
 
 def is_ours(span: ReadableSpan) -> bool:
@@ -49,12 +43,18 @@ def is_ours(span: ReadableSpan) -> bool:
     return span.instrumentation_scope is not None and span.instrumentation_scope.name == SCOPE
 
 
+def is_root(span: ReadableSpan) -> bool:
+    """Whether nothing is above a span, or only what carries the trace id that was chosen for it."""
+    parent = span.parent
+    return parent is None or f"{parent.span_id:016x}" == parent_of(f"{parent.trace_id:032x}")
+
+
 def translated(span: ReadableSpan) -> ReadableSpan:
     """The same span with `gen_ai.*` attributes in the place of Langfuse's."""
     return ReadableSpan(
         name=span.name,
         context=span.context,
-        parent=span.parent,
+        parent=None if is_root(span) else span.parent,
         resource=span.resource,
         attributes=attributes(span.attributes or {}),
         events=span.events,

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
+from langgraph_guard.events import SCHEMA
 from langgraph_guard.observability.decisions import decided
 from langgraph_guard.observability.otel import names
 
@@ -31,10 +32,13 @@ def meter_of(provider: MeterProvider | None) -> Meter:
 
 
 class GuardMetrics:
-    """A listener of events: counts decisions, adds up costs, remembers the state of circuits."""
+    """A listener of events: counts decisions, adds up costs, remembers the state of circuits. `shown`: a label as it
+    may be shown."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, shown: Callable[[str], str] = str) -> None:
+        self._shown = shown
         self._lock = threading.Lock()
+        self._calls = Calls()
         self._states: dict[tuple[str, str], int] = {}
         self._shared: dict[tuple[str, str, str], tuple[float, float]] = {}
         self._decisions = counter(meter, "langgraph_guard.decisions")
@@ -45,16 +49,19 @@ class GuardMetrics:
         gauge(meter, "langgraph_guard.budget.limit", lambda: self._balances(lambda limit, _: limit))
 
     def __call__(self, event: str, said: Mapping[str, Any]) -> None:
+        if event not in SCHEMA:
+            return  # Somebody else's: its name would be a label.
         decision = decided(event, said)
         if decision.decision != "note":
             self._decisions.add(1, {"guard": decision.guard, "decision": decision.decision})
-        if event == "budget.settled" and said["usd"]:
-            self._cost.add(said["usd"] / 1_000_000, {"model": said["model"]})
+        if event == "budget.settled" and said["usd"] and self._calls.is_new(said):
+            self._cost.add(said["usd"] / 1_000_000, {"model": self._shown(str(said["model"]))})
         elif event == "budget.verdict" and said["scope"] in SHARED and said["limit"] is not None:
             self._keep_balance(said)
         elif event == "breaker.transition":
             with self._lock:
-                self._states[said["breaker"], said["key"]] = STATES.get(said["after"], 0)
+                name = self._shown(str(said["breaker"])), self._shown(str(said["key"]))
+                self._states[name] = STATES.get(said["after"], 0)
         elif event == "approval.decided" and isinstance(said.get("seconds"), int | float):
             self._wait.record(said["seconds"], {"decision": decision.decision})
 
@@ -75,6 +82,26 @@ class GuardMetrics:
                 Observation(figure(limit, used), {"scope": scope, "unit": unit, "window": window})
                 for (scope, unit, window), (limit, used) in self._shared.items()
             ]
+
+
+class Calls:
+    """The calls that were counted, by what events call them: two budgets on a call charge the same money. A bounded
+    memory."""
+
+    def __init__(self, most: int = SESSIONS) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._counted: OrderedDict[str, None] = OrderedDict()
+
+    def is_new(self, said: Mapping[str, Any]) -> bool:
+        call = str(said.get("call") or said["reservation"])
+        with self._lock:
+            if call in self._counted:
+                return False
+            self._counted[call] = None
+            if len(self._counted) > self._most:
+                self._counted.popitem(last=False)
+            return True
 
 
 class Sessions:

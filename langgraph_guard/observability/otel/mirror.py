@@ -7,16 +7,19 @@ that `run_config` chose, where it did; the spans' own ids are the provider's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import copy
+from typing import Any, Final
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TracerProvider
+from opentelemetry.trace import NonRecordingSpan, TracerProvider
 
-from langgraph_guard.observability.otel.exporter import attributes, is_ours
+from langgraph_guard.observability.otel.exporter import attributes, is_ours, is_root
 
 MOST: Final = 100_000
 """Spans under way that are kept: of a run whose end nobody tells, a part is given up."""
@@ -27,7 +30,8 @@ class Mirror(SpanProcessor):
 
     def __init__(self, provider: TracerProvider) -> None:
         self.provider = provider
-        self._tracer = provider.get_tracer("langgraph_guard")
+        self._ids = _Ids()
+        self._tracer = self._ids.tracer(provider)
         self._flush = getattr(provider, "force_flush", None)
         self._lock = threading.Lock()
         self._open: dict[int, trace.Span] = {}
@@ -36,17 +40,18 @@ class Mirror(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if self._closed or not is_ours(span) or span.context is None:
             return
-        shown = self._tracer.start_span(
-            span.name, self._around(span.parent), kind=span.kind, start_time=span.start_time
-        )
+        with self._ids.chosen(span.context.trace_id):
+            shown = self._tracer.start_span(span.name, self._around(span), kind=span.kind, start_time=span.start_time)
         with self._lock:
             self._open[span.context.span_id] = shown
             if len(self._open) > MOST:
                 del self._open[next(iter(self._open))]
 
-    def _around(self, parent: SpanContext | None) -> Context:
-        """What a span is below: the copy of its parent, else a parent elsewhere, which carries the trace's id."""
-        if parent is None:
+    def _around(self, span: Span) -> Context:
+        """What a span is below: the copy of its parent, else a parent elsewhere. A provider that does not take the
+        trace's id is given it with a parent that there is not."""
+        parent = span.parent
+        if parent is None or (self._ids.are_taken and is_root(span)):
             return context.Context()
         with self._lock:
             known = self._open.get(parent.span_id)
@@ -67,6 +72,40 @@ class Mirror(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._flush is None or self._flush(timeout_millis) is not False
+
+
+class _Ids:
+    """The ids of a program's provider, and of roots the trace ids that were chosen."""
+
+    def __init__(self) -> None:
+        self._chosen: ContextVar[int | None] = ContextVar("langgraph_guard_trace_id", default=None)
+        self._theirs: Any = None
+
+    @property
+    def are_taken(self) -> bool:
+        return self._theirs is not None
+
+    def tracer(self, provider: TracerProvider) -> trace.Tracer:
+        """One that asks here for ids. It is a copy: the provider keeps its tracers, and others have the same."""
+        tracer = copy(provider.get_tracer("langgraph_guard"))
+        self._theirs = getattr(tracer, "id_generator", None)
+        if self._theirs is not None:
+            tracer.id_generator = self  # type: ignore[attr-defined]
+        return tracer
+
+    @contextmanager
+    def chosen(self, trace_id: int) -> Iterator[None]:
+        token = self._chosen.set(trace_id)
+        try:
+            yield
+        finally:
+            self._chosen.reset(token)
+
+    def generate_trace_id(self) -> int:
+        return self._chosen.get() or int(self._theirs.generate_trace_id())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._theirs, name)
 
 
 class Discards(SpanExporter):

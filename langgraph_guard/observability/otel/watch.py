@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+import weakref
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,11 +18,11 @@ from langchain_core.outputs import LLMResult
 from opentelemetry.metrics import Meter, Observation
 
 from langgraph_guard.observability.otel import names
-from langgraph_guard.observability.otel.metrics import Sessions, gauge, histogram
+from langgraph_guard.observability.otel.metrics import Calls, Sessions, gauge, histogram
 from langgraph_guard.observability.relay import PREFIX
 
 MOST: Final = 10_000
-"""Calls under way that are kept."""
+"""Runs under way that are kept, and calls under way: of some, nobody tells the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,34 @@ class _Began:
     at: float
     labels: Mapping[str, str]
     session: str = ""
+    below: set[UUID] = field(default_factory=set)
+    """Of a run: the nodes and calls in it that have not ended."""
+    task: weakref.ref[asyncio.Task[Any]] | None = None
+    """Of a run in a loop: what it began in."""
+
+    @property
+    def task_is_over(self) -> bool:
+        task = self.task() if self.task is not None else None
+        return self.task is not None and (task is None or task.done())
 
 
 class RunWatch(BaseCallbackHandler):
-    """A handler that keeps what is under way and records what has ended. It reads no contents."""
+    """A handler that keeps what is under way and records what has ended. It reads no contents. `shown`: a label as it
+    may be shown."""
 
     run_inline = True  # it touches no context variable, and a thread for each callback would cost more than it does
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, shown: Callable[[str], str] = str, *, most: int = MOST) -> None:
+        self._shown = shown
+        self._most = most
         self._lock = threading.Lock()
         self._runs: dict[UUID, _Began] = {}
         self._calls: dict[UUID, _Began] = {}
+        self._roots: dict[UUID, UUID] = {}
+        self._empty: set[UUID] = set()
+        """Runs in which nothing has begun yet."""
         self._sessions = Sessions()
+        self._counted = Calls()
         self._cost = histogram(meter, "langgraph_guard.session.cost")
         self._tokens = histogram(meter, "gen_ai.client.token.usage")
         self._of_models = histogram(meter, "gen_ai.client.operation.duration")
@@ -63,46 +81,88 @@ class RunWatch(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         if parent_run_id is None:
-            agent = str(kwargs.get("name") or (serialized or {}).get("name") or "graph")
+            agent = self._shown(str(kwargs.get("name") or (serialized or {}).get("name") or "graph"))
             session = str((metadata or {}).get("thread_id") or "")
             with self._lock:
-                self._runs[run_id] = _Began(time.monotonic(), {names.AGENT_NAME: agent}, session)
+                self._runs[run_id] = _Began(time.monotonic(), {names.AGENT_NAME: agent}, session, task=_task())
+                self._roots[run_id] = run_id
+                self._empty.add(run_id)
+                if len(self._runs) > self._most:
+                    self._forget(next(iter(self._runs)))
+        else:
+            with self._lock:
+                self._put_below(parent_run_id, run_id)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any) -> None:
         if parent_run_id is None:
             self._run_ended(run_id, {})
+        else:
+            with self._lock:
+                self._take_away(run_id)
 
     def on_chain_error(
         self, error: BaseException, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
     ) -> None:
         if parent_run_id is None:
             self._run_ended(run_id, {names.ERROR_TYPE: type(error).__name__})
+        else:
+            with self._lock:
+                self._take_away(run_id)
+
+    def _put_below(self, parent: UUID | None, run_id: UUID) -> None:
+        """Remember which run it is in. Call with the lock held, as all that reads or changes what is under way."""
+        root = self._roots.get(parent) if parent is not None else None
+        if root is not None:
+            self._empty.discard(root)
+            self._roots[run_id] = root
+            self._runs[root].below.add(run_id)
+
+    def _take_away(self, run_id: UUID) -> None:
+        root = self._roots.pop(run_id, None)
+        if root is not None:
+            self._runs[root].below.discard(run_id)
 
     def _run_ended(self, run_id: UUID, how: Mapping[str, str]) -> None:
         with self._lock:
-            run = self._runs.pop(run_id, None)
+            run = self._forget(run_id)
         if run is None:
             return
         self._of_runs.record(time.monotonic() - run.at, {**run.labels, **how})
         if cost := self._sessions.of(run.session):
             self._cost.record(cost / 1_000_000, {"agent": run.labels[names.AGENT_NAME]})
 
+    def _forget(self, run_id: UUID) -> _Began | None:
+        run = self._runs.pop(run_id, None)
+        self._empty.discard(run_id)
+        for each in (run_id, *(run.below if run is not None else ())):  # nobody tells when a call is cancelled
+            self._roots.pop(each, None)
+            self._calls.pop(each, None)
+        return run
+
     def on_custom_event(
         self, name: str, data: Any, *, run_id: UUID, metadata: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
         session = str((metadata or {}).get("thread_id") or "")
-        if name == f"{PREFIX}budget.settled" and session and data["usd"]:
+        if name == f"{PREFIX}budget.settled" and session and data["usd"] and self._counted.is_new(data):
             self._sessions.add(session, data["usd"])
 
     # Calls
 
     def on_chat_model_start(
-        self, serialized: Any, messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
+        self,
+        serialized: Any,
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **kwargs: Any,
     ) -> None:
         told = kwargs.get("metadata") or {}
         model, provider = told.get("ls_model_name"), told.get("ls_provider")
         labels = {names.OPERATION: "chat", names.REQUEST_MODEL: model, names.PROVIDER: provider}
-        self._call_began(run_id, {name: str(label) for name, label in labels.items() if label})
+        self._call_began(
+            run_id, parent_run_id, {name: self._shown(str(label)) for name, label in labels.items() if label}
+        )
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         call = self._call_ended(run_id, self._of_models, {})
@@ -115,9 +175,11 @@ class RunWatch(BaseCallbackHandler):
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         self._call_ended(run_id, self._of_models, {names.ERROR_TYPE: type(error).__name__})
 
-    def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
-        tool = str(kwargs.get("name") or (serialized or {}).get("name") or "")
-        self._call_began(run_id, {names.OPERATION: "execute_tool", names.TOOL_NAME: tool})
+    def on_tool_start(
+        self, serialized: Any, input_str: str, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> None:
+        tool = self._shown(str(kwargs.get("name") or (serialized or {}).get("name") or ""))
+        self._call_began(run_id, parent_run_id, {names.OPERATION: "execute_tool", names.TOOL_NAME: tool})
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
         failed = isinstance(output, ToolMessage) and output.status == "error"
@@ -126,31 +188,45 @@ class RunWatch(BaseCallbackHandler):
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         self._call_ended(run_id, self._of_tools, {names.ERROR_TYPE: type(error).__name__})
 
-    def _call_began(self, run_id: UUID, labels: Mapping[str, str]) -> None:
+    def _call_began(self, run_id: UUID, parent_run_id: UUID | None, labels: Mapping[str, str]) -> None:
         with self._lock:
             self._calls[run_id] = _Began(time.monotonic(), labels)
-            if len(self._calls) > MOST:  # nobody tells when a call is cancelled
+            self._put_below(parent_run_id, run_id)
+            if len(self._calls) > self._most:
                 del self._calls[next(iter(self._calls))]
 
     def _call_ended(self, run_id: UUID, durations: Any, how: Mapping[str, str]) -> _Began | None:
         with self._lock:
             call = self._calls.pop(run_id, None)
+            self._take_away(run_id)
         if call is not None:
             durations.record(time.monotonic() - call.at, {**call.labels, **how})
         return call
 
     # Gauges
 
-    def _active(self) -> list[Observation]:
+    def _under_way(self) -> list[_Began]:
+        """Without those that were cancelled while they began: LangGraph tells nobody, and looks after what comes later.
+        A task that is over is none of it by itself, since a stream may be read in many."""
         with self._lock:
-            agents = Counter(run.labels[names.AGENT_NAME] for run in self._runs.values())
+            return [run for id, run in self._runs.items() if not (id in self._empty and run.task_is_over)]
+
+    def _active(self) -> list[Observation]:
+        agents = Counter(run.labels[names.AGENT_NAME] for run in self._under_way())
         return [Observation(count, {"agent": agent}) for agent, count in agents.items()]
 
     def _oldest(self) -> list[Observation]:
         now = time.monotonic()
         oldest: dict[str, float] = {}
-        with self._lock:
-            for run in self._runs.values():
-                agent = run.labels[names.AGENT_NAME]
-                oldest[agent] = max(oldest.get(agent, 0.0), now - run.at)
+        for run in self._under_way():
+            agent = run.labels[names.AGENT_NAME]
+            oldest[agent] = max(oldest.get(agent, 0.0), now - run.at)
         return [Observation(age, {"agent": agent}) for agent, age in oldest.items()]
+
+
+def _task() -> weakref.ref[asyncio.Task[Any]] | None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    return weakref.ref(task) if task is not None else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from langgraph_guard.observability.steps.answers import usage_of
-from langgraph_guard.observability.steps.step import Status, Step
+from langgraph_guard.observability.steps.step import CHARGED, Status, Step
 from langgraph_guard.observability.steps.text import Shown
 from langgraph_guard.observability.steps.units import Unit, first
 from langgraph_guard.prices import PriceBook, Usage
@@ -30,6 +30,7 @@ class Draft(NamedTuple):
     result: Any = None
     usage: Mapping[str, Any] | None = None
     cost: Cost = None
+    charged: int | None = None
 
     @property
     def chars(self) -> int:
@@ -82,7 +83,7 @@ class Clerk:
             tool_call_id=unit.tool_call_id and self._shown.name(unit.tool_call_id),
             args=self._shown.text(unit.args),
             result=self._shown.text(draft.result),
-            attrs=unit.attrs,
+            attrs=unit.attrs if usage or not draft.charged else {**unit.attrs, CHARGED: draft.charged},
         )
 
     def place(self, unit: Unit) -> Place:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from langgraph_guard.observability.decisions import decided
 from langgraph_guard.observability.steps.step import Status
 
-FOLDED: Final = ("budget.reserved", "budget.settled", "budget.released", "tool.answered")
-"""Parts of the record of the call that they belong to."""
+FOLDED: Final = ("tool.answered",)
+"""Parts of the record of the call that they belong to, as charges are."""
 
 _STATUS: Final[Mapping[str, Status]] = {
     "block": "block",

@@ -9,7 +9,7 @@ from uuid import UUID
 from langchain_core.outputs import LLMResult
 
 from langgraph_guard.events import RESERVATIONS
-from langgraph_guard.observability.steps.answers import message_of, model_of, usage_of
+from langgraph_guard.observability.steps.answers import message_of, model_of
 from langgraph_guard.observability.steps.drafts import Cost
 from langgraph_guard.observability.steps.prompts import Prompts
 from langgraph_guard.observability.steps.records import Records
@@ -36,9 +36,8 @@ class ModelCalls:
         model = first(metadata, "ls_model_name") or first(said, "model", "model_name") or "model"
         unit = self._records.begin("llm", model, run_id, around, metadata)
         unit.model, unit.provider = str(model), first(metadata, "ls_provider")
-        if reservations := first(metadata, RESERVATIONS):
-            unit.reservations = tuple(reservations)
-            self._records.bills.began(unit)
+        unit.reservations = tuple(first(metadata, RESERVATIONS) or ())
+        self._records.bills.began(unit)
         if self._prompts is not None:
             unit.attrs.update(self._prompts.sent(prompt, said))
 
@@ -55,11 +54,7 @@ class ModelCalls:
     def _end(self, unit: Unit, *how: Any, result: Any = None, usage: Mapping[str, Any] | None = None) -> None:
         ended = self._records.units.now()[1]
 
-        def tokens() -> int:
-            counted = usage_of(usage)
-            return counted.total_tokens if counted else 0
+        def write(cost: Cost, charged: int | None) -> None:
+            self._records.end(unit, *how, result=result, usage=usage, cost=cost, charged=charged, ended=ended)
 
-        def write(cost: Cost) -> None:
-            self._records.end(unit, *how, result=result, usage=usage, cost=cost, ended=ended)
-
-        self._records.bills.ended(unit, tokens, write)
+        self._records.bills.ended(unit, write)

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from langchain_core.messages import BaseMessage, messages_to_dict
+from langchain_core.messages import BaseMessage
 
 from langgraph_guard.observability.redaction import Redactor
 
 MOST_CHARS: Final = 1_000_000
-"""Characters of a prompt or an answer that are kept."""
+"""Characters of a prompt or an answer that are kept, and no more of them are read: the run waits."""
+MOST_VALUES: Final = 20_000
 
 
 class Prompts:
@@ -36,7 +37,8 @@ class Prompts:
         if value is None:
             return None
         try:
-            text = json.dumps(self._redactor.value(value), ensure_ascii=False, default=lambda each: f"<{_kind(each)}>")
+            shown = self._redactor.value(value, chars=MOST_CHARS, total=MOST_CHARS, most=MOST_VALUES)
+            text = json.dumps(shown, ensure_ascii=False, default=lambda each: f"<{_kind(each)}>")
         except Exception:
             return f"<{_kind(value)} that cannot be written down>"
         text = text.encode(errors="replace").decode()
@@ -47,7 +49,7 @@ def _messages(prompt: Any) -> Any:
     if isinstance(prompt, Iterable) and not isinstance(prompt, str | Mapping):
         parts = list(prompt)
         if all(isinstance(each, BaseMessage) for each in parts):
-            return messages_to_dict(parts)
+            return [{"type": each.type, "data": dict(each)} for each in parts]  # as LangChain writes them down
         return parts
     return prompt
 

@@ -17,8 +17,9 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, Graph
 from langgraph.constants import START
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.observability.charges import EVENTS
 from langgraph_guard.observability.redaction import Redactor
-from langgraph_guard.observability.relay import PREFIX, shared
+from langgraph_guard.observability.relay import PREFIX, charged, shared
 from langgraph_guard.observability.steps import guards
 from langgraph_guard.observability.steps.drafts import Clerk, Draft
 from langgraph_guard.observability.steps.models import ModelCalls
@@ -29,7 +30,6 @@ from langgraph_guard.observability.steps.step import Kind, Step
 from langgraph_guard.observability.steps.store import Store
 from langgraph_guard.observability.steps.text import Shown
 from langgraph_guard.observability.steps.tools import ToolCalls
-from langgraph_guard.observability.steps.units import Unit
 from langgraph_guard.observability.steps.writer import Writer
 from langgraph_guard.prices import PriceBook, price_book
 
@@ -100,6 +100,7 @@ class StepRecorder(GraphCallbackHandler):
         self._models = ModelCalls(self._records, self._shown, Prompts(redactor) if prompts else None)
         self._writer = Writer(opened, max_queue, self._clerk.finished) if opened is not None else None
         self._leave = shared.start()
+        charged(self)
         weakref.finalize(self, _end, self._leave, self._writer)
 
     # For people
@@ -248,11 +249,16 @@ class StepRecorder(GraphCallbackHandler):
     @_quietly
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
         unit = self._records.units.get(run_id)
-        if unit is None or not name.startswith(PREFIX) or not isinstance(data, Mapping):
+        if not name.startswith(PREFIX) or not isinstance(data, Mapping):
             return
         event = name.removeprefix(PREFIX)
+        if event in EVENTS:
+            self._records.bills.said(event, unit, data)
+            return
+        if unit is None:
+            return
         if event in guards.FOLDED:
-            self._fold(unit, event, data)
+            self._tools.answered(unit, data)
             return
         if event == "run.finished":
             unit.root.attrs["ended"] = self._shown.name(data.get("status"))
@@ -260,14 +266,10 @@ class StepRecorder(GraphCallbackHandler):
         if status is not None:
             self._records.moment(unit, "guard", event, status, self._shown.facts(data))
 
-    def _fold(self, unit: Unit, event: str, said: Mapping[str, Any]) -> None:
-        bills = self._records.bills
-        {
-            "tool.answered": self._tools.answered,
-            "budget.reserved": bills.reserved,
-            "budget.settled": bills.settled,
-            "budget.released": bills.released,
-        }[event](unit, said)
+    @_quietly
+    def on_charge(self, event: str, said: Mapping[str, Any]) -> None:
+        """What a meter says of a call outside the runs of this recorder, or of a call that is a run by itself."""
+        self._records.bills.said(event, None, said)
 
 
 def _is_node(tags: list[str] | None) -> bool:

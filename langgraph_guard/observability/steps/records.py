@@ -47,18 +47,21 @@ class Records:
         result: Any = None,
         usage: Mapping[str, Any] | None = None,
         cost: Cost = None,
+        charged: int | None = None,
         ended: float | None = None,
     ) -> None:
-        """`result`: the beginning of it, as `Shown.part` gives it."""
+        """`result`: the beginning of it, as `Shown.part` gives it. `charged`: tokens that the ledger charged where
+        `usage` says none."""
         if unit.around is None:
             for left in self.units.left_below(unit):
-                self.end(left, "error", NOT_ENDED)
+                paid, tokens = self.bills.left(left)
+                self.end(left, "error", NOT_ENDED, cost=paid, charged=tokens)
         if unit.kind in ("run", "node"):
             self.bills.close(unit)
         if unit.kind == "chain" and status == "ok" and not unit.has_parts:
             return  # Routers and parsers, several to each node.
         ended = self.units.now()[1] if ended is None else ended
-        self._put(Draft(unit, ended, status, error_type, error, result, usage, cost))
+        self._put(Draft(unit, ended, status, error_type, error, result, usage, cost, charged))
 
     def moment(
         self, unit: Unit, kind: Kind, name: str, status: Status, attrs: Mapping[str, Any], **fields: Any

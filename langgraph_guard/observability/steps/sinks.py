@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,7 @@ DATABASES: Final = (".db", ".sqlite", ".sqlite3")
 def sink_of(sink: Any) -> Sink:
     """The sink that a recorder was given. Raises `ConfigError` for what is none, and for a file that cannot be it."""
     if isinstance(sink, str | os.PathLike):
-        path = Path(sink)
+        path = Path(sink).absolute()  # A program that changes its directory writes where it was told to.
         if path.suffix in DATABASES:
             return Store(path)
         if path.suffix == ".jsonl":
@@ -47,12 +49,24 @@ class Lines:
             raise ConfigError("steps", f"cannot be written to: {error.strerror}") from error
 
     def write(self, steps: list[Step]) -> None:
-        # Opened anew each time: a file that was moved away to be kept is not written to for ever.
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line(step)}\n" for step in steps))
+        data = "".join(f"{line(step)}\n" for step in steps).encode()
+        # Opened anew each time: a file that was moved away to be kept is not written to for ever. Written in one piece:
+        # several processes may write the file.
+        with self._path.open("a+b", buffering=0) as file:
+            data = data if _ends_whole(file) else b"\n" + data
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, "the disk took a part of it")
 
     def close(self) -> None:
         pass
+
+
+def _ends_whole(file: FileIO) -> bool:
+    """Whether a line can follow: the last one may have been cut off by a disk that was full, or by a crash."""
+    if not file.seekable() or not file.seek(0, os.SEEK_END):
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def line(step: Step) -> str:

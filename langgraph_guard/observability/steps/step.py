@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -13,6 +14,9 @@ Kind = Literal["run", "node", "llm", "tool", "guard", "interrupt", "resume", "ch
 Status = Literal["ok", "error", "interrupted", "waiting", "allow", "warn", "block", "trip"]
 
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
+CHARGED: Final = "charged_tokens"
+"""The attribute of a model call that was charged at what was held for it, because its provider told no figures."""
+
 FAILED: Final = ("error", "block", "trip")
 """What `--failed` shows: something raised, a guard said no, a circuit opened."""
 
@@ -52,7 +56,9 @@ class Step:
 
     @property
     def tokens(self) -> int:
-        return (self.input_tokens or 0) + (self.output_tokens or 0)
+        """As the provider said, or as many as the ledger charged where it said nothing."""
+        said = (self.input_tokens or 0) + (self.output_tokens or 0)
+        return said or _count(self.attrs.get(CHARGED))
 
     @property
     def failed(self) -> bool:
@@ -70,8 +76,35 @@ class Step:
     def from_dict(cls, record: Mapping[str, Any]) -> Step:
         """A step from what `as_dict` gave; fields that a later version added are left out. Raises `TypeError` for what
         is no step."""
-        return cls(**{name: record[name] for name in FIELDS if name in record})
+        known = {name: record[name] for name in FIELDS if name in record}
+        for name, value in known.items():
+            if not _fits(name, value):
+                raise TypeError(f"{name} of a step cannot be that {type(value).__name__}")
+        return cls(**known)
 
 
+def _count(value: object) -> int:
+    return value if type(value) is int else 0
+
+
+NUMBERS: Final = ("step", "duration_ms", "input_tokens", "output_tokens", "cache_read_tokens", "cost_micro_usd")
 FIELDS: Final = tuple(each.name for each in fields(Step))
 _values: Final = attrgetter(*FIELDS)
+
+_LAST: Final = 253_402_300_800.0
+"""The end of the year 9999, after which there are no dates to show."""
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Logs are files, which people edit and disks damage."""
+    if name in ("kind", "status"):
+        return value in get_args(Kind if name == "kind" else Status)
+    if name == "attrs":
+        return isinstance(value, Mapping)
+    if name in ("ts", "trace_id", "id", "name") and value is None:
+        return False
+    if name == "ts":
+        return isinstance(value, int | float) and 0 <= value < _LAST
+    if name in NUMBERS:
+        return value is None or (isinstance(value, int | float) and math.isfinite(value))
+    return value is None or isinstance(value, str)

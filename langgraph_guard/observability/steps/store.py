@@ -20,16 +20,21 @@ format is `PRAGMA user_version`. Several processes may write one file.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.observability.steps.step import FIELDS, VERSION, Step
 from langgraph_guard.observability.steps.writer import BATCH
+
+Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
 
 _TYPES: Final = {"ts": "REAL", "duration_ms": "REAL", "id": "TEXT PRIMARY KEY"}
 _NUMBERS: Final = ("step", "input_tokens", "output_tokens", "cache_read_tokens", "cost_micro_usd")
@@ -51,6 +56,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._pid = 0
         try:
             with closing(self._opened()) as db:
@@ -73,23 +79,64 @@ class Store:
         self._db = None
 
     def _connection(self) -> sqlite3.Connection:
+        if self._db is not None and self._file != _identity(self._path):
+            self.close()  # Moved away to be kept, or deleted to make room: what comes next is in a new one.
         if self._db is None or self._pid != os.getpid():  # No connection outlives a fork.
             self._db, self._pid = self._opened(), os.getpid()
             _prepare(self._db)
+            self._file = _identity(self._path)
         return self._db
 
     def _opened(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=BUSY, check_same_thread=False)
 
 
-def rows(path: Path, where: Sequence[str], values: Iterable[Any]) -> list[Step]:
-    """The steps of a file that meet all conditions, in the order in which they began. It is not written to."""
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def rows(path: Path, where: Sequence[str], values: Iterable[Any], last: int | None = None) -> list[Step]:
+    """The steps of a file that meet all conditions, in the order in which they began; the newest `last` of them."""
+    newest = "ts DESC, rowid DESC LIMIT ?"
+    order = "ts, rowid" if last is None else newest
+    query = f"SELECT {', '.join(FIELDS)} FROM steps{_conditions(where)} ORDER BY {order}"  # noqa: S608 - conditions of ours
+    asked = _asked(path, query, [*values, *([] if last is None else [last])], _step)
+    found = [step for step in asked if step is not None]
+    if len(found) < len(asked):
+        _log.warning("%d rows of the step log are no steps", len(asked) - len(found))
+    return found if last is None else found[::-1]
+
+
+def sketches(path: Path, where: Sequence[str], values: Iterable[Any]) -> list[tuple[str, str | None, bool, bool]]:
+    """The traces of a file in the order in which they began: id, thread, whether a step of it resumes, and whether its
+    newest run was interrupted. Of two bare columns SQLite gives those of the row that has the maximum."""
+    named = _conditions([*where, "typeof(trace_id) = 'text'"])
+    ran = _conditions([*where, "kind = 'run'", "parent_id IS NULL"])
+    query = f"""
+        SELECT trace_id, thread, resumes, coalesce(status = 'interrupted', 0) FROM
+            (SELECT trace_id, min(ts) AS began, max(thread_id) AS thread, max(kind = 'resume') AS resumes
+             FROM steps{named} GROUP BY trace_id)
+            LEFT JOIN (SELECT trace_id AS of, status, max(ts) FROM steps{ran} GROUP BY trace_id) ON of = trace_id
+        ORDER BY began
+    """  # noqa: S608 - conditions of ours
+    values = [*values]
+    return _asked(path, query, [*values, *values], lambda row: (row[0], row[1], bool(row[2]), bool(row[3])))
+
+
+def _conditions(where: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(where)}" if where else ""
+
+
+def _asked(path: Path, query: str, values: Sequence[Any], made: Callable[[Sequence[Any]], Result]) -> list[Result]:
+    """What a query finds in a file, which is not written to."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)) as db:
             _check(db)
-            conditions = f" WHERE {' AND '.join(where)}" if where else ""
-            found = db.execute(f"SELECT {', '.join(FIELDS)} FROM steps{conditions} ORDER BY ts, rowid", [*values])  # noqa: S608 - conditions of ours
-            return [_step(row) for row in found]
+            return [made(row) for row in db.execute(query, values)]
     except sqlite3.Error as error:
         raise ConfigError("file", f"is no step log that can be read: {error}") from error
 
@@ -134,6 +181,9 @@ def _cell(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else _json(value)
 
 
-def _step(row: Sequence[Any]) -> Step:
+def _step(row: Sequence[Any]) -> Step | None:
     record = dict(zip(FIELDS, row, strict=True))
-    return Step.from_dict({**record, "attrs": json.loads(record["attrs"] or "{}")})
+    try:
+        return Step.from_dict({**record, "attrs": json.loads(record["attrs"] or "{}")})
+    except (ValueError, TypeError, RecursionError):
+        return None

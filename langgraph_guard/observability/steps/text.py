@@ -17,6 +17,8 @@ from langgraph_guard.observability.redaction import MARGIN, Redactor
 
 MOST_ITEMS: Final = 50
 DEEPEST: Final = 6
+AROUND: Final = 3
+"""Characters that any value takes at least, written down: also what has no text is endless where it is wide."""
 NAMES_KEPT: Final = 1_000
 NAME_CHARS: Final = 200
 
@@ -92,10 +94,10 @@ class _Beginning:
         self._left = chars
 
     def of(self, value: Any, depth: int = 0) -> Any:
+        self._left -= AROUND
         if isinstance(value, str):
             self._left -= len(value)
             return str(value if len(value) <= self._chars else value[: self._chars])
-        self._left -= 1
         if value is None or isinstance(value, bool | int | float):
             return value
         if depth >= DEEPEST:

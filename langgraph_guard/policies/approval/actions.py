@@ -63,7 +63,12 @@ class Action:
     @cached_property
     def digest(self) -> str:
         """64 hex digits, of the tool's name and the arguments' text. The reviewer sees it; what runs has the same."""
-        return hashed("action", VERSION, self.tool, self.text)
+        return digest_of(self.tool, self.text)
+
+
+def digest_of(tool: str, text: str) -> str:
+    """The digest of the action whose arguments are this text."""
+    return hashed("action", VERSION, tool, text)
 
 
 def approval_id(tenant: str, thread: str, parent_ns: str, call_id: str, digest: str) -> str:

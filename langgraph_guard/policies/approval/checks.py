@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.policies.approval.commands import Decide, DeskCommand, Look, Pending, Request, Sweep, Trail
+from langgraph_guard.policies.approval.commands import (
+    Decide,
+    DeskCommand,
+    Look,
+    Pending,
+    Request,
+    Sweep,
+    Trail,
+    Withdraw,
+)
 from langgraph_guard.policies.approval.rules import DECISIONS, EFFECTS, LONGEST_TTL, Requirement
 
 LONGEST_NAME: Final = 8_192
@@ -129,6 +138,11 @@ def _look(command: Look) -> None:
     check_names("ids", command.ids)
 
 
+def _withdraw(command: Withdraw) -> None:
+    check_text("tenant", command.tenant)
+    check_text("id", command.id, least=1)
+
+
 def _pending(command: Pending) -> None:
     check_text("tenant", command.tenant)
     if command.thread is not None:
@@ -151,6 +165,7 @@ _CHECKS: Final[Mapping[type, Callable[[Any], None]]] = {
     Request: _request,
     Decide: _decide,
     Look: _look,
+    Withdraw: _withdraw,
     Pending: _pending,
     Sweep: _sweep,
     Trail: _trail,

@@ -10,9 +10,9 @@ from langgraph_guard.policies.approval.actions import hashed
 from langgraph_guard.policies.approval.chain import Deed, Head
 from langgraph_guard.policies.approval.rules import DecisionType, Effect, Requirement
 
-State = Literal["allowed", "denied", "pending", "approved", "rejected", "responded", "expired"]
+State = Literal["allowed", "denied", "pending", "approved", "rejected", "responded", "expired", "withdrawn"]
 
-CLOSED: Final = frozenset({"allowed", "denied", "approved", "rejected", "responded", "expired"})
+CLOSED: Final = frozenset({"allowed", "denied", "approved", "rejected", "responded", "expired", "withdrawn"})
 
 RETENTION: Final = 30 * 86_400.0
 """Seconds for which a request that is closed is remembered, so that a late resume finds how it ended."""
@@ -140,6 +140,15 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Its run went on without it: what is open or agreed to is neither any more, so that nothing can run by it. What
+    was refused, or ran out of time, stays as it is. Whoever says that a call did not run says this first."""
+
+    tenant: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """A tenant's open requests, across threads, oldest first, of one moment by id. In pages: `after` is the last id of
     the page before, whatever has become of it. One whose time is over is not open, swept or not."""
@@ -166,7 +175,7 @@ class Trail:
     count: int = 1_000
 
 
-DeskCommand: TypeAlias = Request | Decide | Look | Pending | Sweep | Trail
+DeskCommand: TypeAlias = Request | Decide | Look | Withdraw | Pending | Sweep | Trail
 
 # Replies
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from langgraph_guard.policies.approval.actions import digest_of
 from langgraph_guard.policies.approval.chain import Head, head_of, linked
 from langgraph_guard.policies.approval.commands import (
     ANONYMOUS,
@@ -21,6 +22,7 @@ from langgraph_guard.policies.approval.commands import (
     Request,
     State,
     Vote,
+    Withdraw,
 )
 from langgraph_guard.policies.approval.rules import DecisionType, Effect, Requirement
 
@@ -101,6 +103,19 @@ def look(rows: Rows, command: Look, now: float) -> tuple[tuple[Approval | None, 
     return tuple(each and _as_of(rows, each, now)[0] for each in found), {}
 
 
+def withdraw(rows: Rows, command: Withdraw, now: float) -> tuple[Approval | None, Writes]:
+    """`None` for an id that nobody knows."""
+    found: Approval | None = rows(approval_key(command.tenant, command.id))
+    if found is None:
+        return None, {}
+    approval, writes = _as_of(rows, found, now)
+    if not (approval.is_open or approval.may_run):
+        return approval, writes
+    after = approval._replace(state="withdrawn", decided_by=(), decided_at=now)
+    key = approval_key(command.tenant, command.id)
+    return after, {key: after, **_chained(rows, after, now, "withdrawn", SYSTEM)}
+
+
 def waits(approval: Approval, now: float) -> bool:
     """Whether it is open: nobody has closed it, and neither has time."""
     return approval.is_open and (approval.expires_at is None or now < approval.expires_at)
@@ -116,6 +131,7 @@ RULES: Final[Mapping[type, Callable[[Rows, Any, float], tuple[Any, Writes]]]] = 
     Request: request,
     Decide: decide,
     Look: look,
+    Withdraw: withdraw,
 }
 """What reads single rows. `Pending`, `Sweep` and `Trail` read what a store has in an order of its own."""
 
@@ -132,6 +148,7 @@ _KINDS: Final[Mapping[State, str]] = {
     "rejected": "rejected",
     "responded": "responded",
     "expired": "expired",
+    "withdrawn": "withdrawn",
 }
 
 _ENDS: Final[Mapping[DecisionType, State]] = {"reject": "rejected", "respond": "responded"}
@@ -180,6 +197,8 @@ def _problem(approval: Approval, command: Decide) -> str:
         return "the action is another than the one that was seen"
     if command.type == "edit" and not (command.args and command.new_digest):
         return "an edit brings the action that is to run instead"
+    if command.type == "edit" and command.new_digest != digest_of(approval.tool, command.args):
+        return "the digest of the edit is not of its arguments"
     if command.type == "edit" and command.new_digest == approval.digest and "approve" not in needed.allowed_decisions:
         return "an edit that changes nothing is an approval, which is not among the decisions that are allowed"
     return ""
@@ -207,6 +226,8 @@ def _late(approval: Approval, command: Decide) -> Decided:
         return Decided(approval, True)
     if approval.state == "expired":
         return Decided(approval, False, "its time is over")
+    if approval.state == "withdrawn":
+        return Decided(approval, False, "it was withdrawn: its run went on without it")
     who = " and ".join(approval.decided_by) or "the rules"
     return Decided(approval, False, f"it was {approval.state} already, by {who}")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt.tool_node import ToolCallRequest
@@ -98,8 +98,11 @@ class Asked:
     twins: Mapping[str, int]
     """How many calls carry an id, for those ids that more than one does."""
 
+    before: Sequence[Any] = ()
+    """What stands before the message."""
+
     @classmethod
-    def of(cls, message: AIMessage | None, turn: str) -> Asked:
+    def of(cls, message: AIMessage | None, turn: str, before: Sequence[Any] = ()) -> Asked:
         calls: Sequence[Any] = message.tool_calls if message else ()
         seen: Counter[str] = Counter()
         rank: dict[str, int] = {}
@@ -107,7 +110,11 @@ class Asked:
             rank.setdefault(call.get("id") or "", seen[call["name"]])
             seen[call["name"]] += 1
         ids = Counter(call.get("id") or "" for call in calls) if len(rank) < len(calls) else {}
-        return cls(message, turn, rank, {id: n for id, n in ids.items() if n > 1})
+        return cls(message, turn, rank, {id: n for id, n in ids.items() if n > 1}, before)
+
+    def repeats(self, id: str) -> bool:
+        """Whether a call of an earlier message had this id, and its answer."""
+        return any(isinstance(each, ToolMessage) and each.tool_call_id == id for each in self.before)
 
     def is_first(self, call: Mapping[str, Any]) -> bool:
         """Whether no call before this one has the same id."""
@@ -126,10 +133,12 @@ class Batches:
 
     def of(self, state: Any, messages_key: str) -> Asked:
         messages = state if isinstance(state, list) else read(state, messages_key) or ()
-        message = next((each for each in reversed(messages) if isinstance(each, AIMessage)), None)
+        places = range(len(messages) - 1, -1, -1)
+        at = next((at for at in places if isinstance(messages[at], AIMessage)), None)
+        message = None if at is None else messages[at]
         last = self._last
         if last is None or last[0] is not message or message is None:
-            last = self._last = (message, Asked.of(message, opener(messages) or ""))
+            last = self._last = (message, Asked.of(message, opener(messages) or "", messages[:at]))
         return last[1]
 
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final
 
+from langchain_core.messages import ToolMessage
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 
 from langgraph_guard.backends.protocols import Outbox
@@ -53,6 +54,10 @@ UNDER_WAY: Final = "{name} was called before with this id, and has not ended: it
 IN_DOUBT: Final = (
     "Whether {name} took effect is in doubt: it began, and nobody knows how it ended. It is not done again before a"
     " person has looked. Do not call it again."
+)
+MADE_BEFORE: Final = (
+    "This call was not made: an earlier one had its id and its arguments. Ask for it with another id if it is wanted"
+    " again. What the earlier one came to:"
 )
 UNTOLD: Final = "The arguments of {name} cannot be told exactly: {field} {problem}."
 NO_STORE: Final = "{name} cannot be called now: what makes sure that it happens at most once does not answer."
@@ -204,12 +209,24 @@ def _known(call: GuardedCall, key: EffectKey, execution: Execution) -> Answer:
     """The answer to a call that was made before."""
     emit("effect.found", tool=call.name, state=execution.state)
     if execution.state == "done":
-        return kept.load(call, execution.result)
+        found = kept.load(call, execution.result)
+        return _made_before(call, found) if call.asked.repeats(call.id) else found
     message = (UNDER_WAY if execution.state == "started" else IN_DOUBT).format(name=call.name)
     found = answer(call, ToolResult.error("timeout", message, retry_safe=False))
     # For whoever looks at the thread: this is what a person resolves.
     effect = {"call_id": key.call_id, "digest": key.digest, "idempotency_key": key.idempotency_key}
     found.output = replace_message(found.output, artifact={**found.output.artifact, "effect": effect})
+    return found
+
+
+def _made_before(call: GuardedCall, found: Answer) -> Answer:
+    """The answer to a call of a model that uses an id again. Nothing that stays the same when a step runs again tells
+    this call from the first, so it is not made; and the model, and whoever reads the log, are told."""
+    _log.warning("%s was asked for again with the id of an earlier call: it was not made again", call.name)
+    if isinstance(found.output, ToolMessage):
+        content = found.output.content
+        said = f"{MADE_BEFORE} {content}" if isinstance(content, str) else [MADE_BEFORE, *content]
+        found.output = replace_message(found.output, content=said)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from typing import Any, Final
 
 from langchain_core.messages import ToolMessage
@@ -35,17 +36,46 @@ def dump(found: Answer) -> str:
 
 
 def load(call: GuardedCall, text: str) -> Answer:
+    if (output := _output(text)) is not None:
+        return Answer(output)
+    return answer(call, _in_words(text, call.name))
+
+
+def told(text: str, id: str, name: str) -> ToolMessage:
+    """The answer to a call, where nothing else of what its tool gave back is wanted."""
+    return _message_in(_output(text), id) or _in_words(text, name).to_message(id, name)
+
+
+def _in_words(text: str, name: str) -> ToolResult:
+    """What a person wrote of it; or that nothing is known but that it happened."""
+    return ToolResult.success((text if not text.startswith(f"{FORM}:") else "") or NOT_KEPT.format(name=name))
+
+
+def _output(text: str) -> Any:
+    """What the tool gave back; `None` for anything else."""
     form, _, rest = text.partition(":")
     if form != FORM:
-        return answer(call, ToolResult.success(text or NOT_KEPT.format(name=call.name)))
+        return None
     kind, _, data = rest.partition(":")
     try:
         output = _serde.loads_typed((kind, b64decode(data)))
     except Exception:  # whoever else may write to the store: a call that was made is answered all the same
-        output = None
-    if not _is_output(output):
-        return answer(call, ToolResult.success(NOT_KEPT.format(name=call.name)))
-    return Answer(output)
+        return None
+    return output if _is_output(output) else None
+
+
+def _message_in(found: Any, id: str) -> ToolMessage | None:
+    match found:
+        case ToolMessage(tool_call_id=of):
+            return found if of == id else None
+        case Command(update=update):
+            return _message_in(update, id)
+        case Mapping():
+            return _message_in(list(found.values()), id)
+        case list():
+            return next((said for each in found if (said := _message_in(each, id)) is not None), None)
+        case _:
+            return None
 
 
 def _is_output(found: Any) -> bool:

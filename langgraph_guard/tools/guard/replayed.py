@@ -10,6 +10,7 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langgraph_guard.errors import ReplayMiss
+from langgraph_guard.events import emit
 from langgraph_guard.tools.content.artifacts import READ_ARTIFACT
 from langgraph_guard.tools.guard import checks
 from langgraph_guard.tools.guard.answer import Answer, replace_message
@@ -74,6 +75,7 @@ def replayed(call: GuardedCall) -> Answer | None:
             return None  # It reads the state, and touches nothing.
         raise ReplayMiss(call.name)
     checks.count(call)
+    emit("tool.replayed", tool=call.name, status=found.status)
     message = replace_message(_without_notes(found), id=None, tool_call_id=call.id)
     if strange := stranger(call, message):
         call.news["guard_taint"] = [strange]

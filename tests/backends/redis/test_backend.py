@@ -19,7 +19,7 @@ import redis.asyncio
 
 from langgraph_guard import CircuitBreaker, CircuitOpen, RedisBackend
 from langgraph_guard.backends import Backend, SystemClock
-from langgraph_guard.errors import ConfigError, StoreError, StoreRefused, StoreUnavailable
+from langgraph_guard.errors import BudgetUnavailable, ConfigError, StoreError, StoreRefused, StoreUnavailable
 from langgraph_guard.policies.breaker import (
     FAILURE,
     Admit,
@@ -31,6 +31,7 @@ from langgraph_guard.policies.breaker import (
     Record,
     Refused,
 )
+from langgraph_guard.policies.ledger import Account, Read
 from langgraph_guard.testing import FakeClock
 from langgraph_guard.testing.contracts.breakers.harness import KEY, Circuits
 from langgraph_guard.tools.breaker import Permit, shared
@@ -181,6 +182,16 @@ def test_setup_says_when_there_is_no_server() -> None:
     """Before the first run."""
     with pytest.raises(StoreUnavailable):
         RedisBackend.from_url(f"redis://{HOST}:{free_port()}", deadline=0.2).setup()
+
+
+def test_a_budget_says_where_there_is_no_server() -> None:
+    """The run's error is all that most people see of a wrong address."""
+    port = free_port()
+    ledger = RedisBackend.from_url(f"redis://{HOST}:{port}", deadline=0.2).ledger
+    with pytest.raises(BudgetUnavailable) as caught:
+        ledger.execute([Read((Account("", "global", "", "usd"),))])
+    assert str(caught.value).startswith(f"the budget ledger (redis at {HOST}:{port}) did not answer within ")
+    assert str(caught.value).endswith("nothing listens there. Start the server, or correct the address")
 
 
 def test_secrets_are_not_told(caplog: pytest.LogCaptureFixture, servers_last_word: None) -> None:

@@ -20,6 +20,7 @@ from langgraph_guard.policies.approval.commands import (
     Request,
     Sweep,
     Trail,
+    Withdraw,
 )
 from langgraph_guard.policies.approval.rules import DECISIONS, EFFECTS, Requirement
 from langgraph_guard.policies.outbox import Claim, Done, Doubts, EffectKey, Extend, Failed, LookUp, Resolve
@@ -102,7 +103,7 @@ class Author:
 
     def _decide(self) -> Decide:
         seen, new = self._one((*ACTIONS, ACTIONS[0])), self._one(ACTIONS)
-        edit = (new.text, new.digest) if self._dice.random() < 0.8 else ("", "")
+        edit = self._one(((new.text, new.digest),) * 8 + (("", ""), (new.text, seen.digest)))
         return Decide(
             self.tenant,
             self._one(IDS[:2]),
@@ -122,6 +123,7 @@ class Author:
                 Pending(self.tenant, self._one((None, *THREADS)), self._one(("", *IDS)), self._one((1, 2, 500))),
                 Pending(self.tenant),
                 Sweep(self.tenant),
+                Withdraw(self.tenant, self._one(IDS[:2])),
                 Trail(self.tenant, self._dice.randint(0, 30), self._one((1, 5, 1_000))),
             )
         )

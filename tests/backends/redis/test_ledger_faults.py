@@ -184,6 +184,7 @@ def test_tasks_share_a_ledger_through_a_restart(prefix: str) -> None:
     async def main(server: RedisServer) -> int:
         link = RedisLink.from_url(server.url, deadline=60.0)
         ledger = RedisLedger(link, prefix=prefix)
+        await ledger.aexecute([Read(FOUR)])  # connected: a server that was never there is another story
         tasks = [asyncio.create_task(work(ledger, worker)) for worker in range(WORKERS)]
         await asyncio.sleep(0)
         await asyncio.to_thread(server.restart)

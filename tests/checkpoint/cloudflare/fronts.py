@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import httpx
 
@@ -64,3 +65,10 @@ def answering(front: KVFront, answer: Callable[[httpx.Request], httpx.Response |
     return RestTransport.of_url(
         place.url, api_token=place.api_token, blocking=other, asynchronous=other, now=front.clock.now
     )
+
+
+def young(front: KVFront, age: float = 0.0) -> str:
+    """A checkpoint id that was made so many seconds ago, by the clock of the test."""
+    ticks = int((front.clock.now() - age) * 10_000_000) + 0x01B21DD213814000
+    fields = (ticks >> 28 & 0xFFFFFFFF) << 96 | (ticks >> 12 & 0xFFFF) << 80 | 6 << 76 | (ticks & 0xFFF) << 64
+    return str(UUID(int=fields | 0x8000 << 48))

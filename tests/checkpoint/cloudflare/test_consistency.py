@@ -10,7 +10,6 @@ import operator
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 import pytest
 from langgraph.graph import END, START, StateGraph
@@ -23,7 +22,7 @@ from langgraph_guard.testing import FakeClock
 from langgraph_guard.testing.contracts.saver import graphs
 from langgraph_guard.testing.contracts.saver.harness import about, at, task, uid
 from tests.checkpoint.cloudflare import fronts, worker
-from tests.checkpoint.cloudflare.fronts import checkpoint
+from tests.checkpoint.cloudflare.fronts import checkpoint, young
 from tests.servers.kv_front import KVFront
 from tests.servers.kv_store import Weather
 from tests.servers.kv_wire import Answer
@@ -53,13 +52,6 @@ def graph(saver: CloudflareKVSaver, *, asks: bool = False) -> Any:
     builder.add_edge("work", "ask")
     builder.add_edge("ask", END)
     return builder.compile(checkpointer=saver)
-
-
-def young(front: KVFront, age: float = 0.0) -> str:
-    """A checkpoint id that was made so many seconds ago, by the clock of the test."""
-    ticks = int((front.clock.now() - age) * 10_000_000) + 0x01B21DD213814000
-    fields = (ticks >> 28 & 0xFFFFFFFF) << 96 | (ticks >> 12 & 0xFFFF) << 80 | 6 << 76 | (ticks & 0xFFF) << 64
-    return str(UUID(int=fields | 0x8000 << 48))
 
 
 # In the process that wrote

@@ -135,6 +135,8 @@ def test_writes_whose_checkpoint_does_not_follow_leave_soon() -> None:
 def test_runs_that_are_active_together_wait_for_each_other() -> None:
     """For a moment, from when the first of them wrote, or the last request came back."""
     queue = Queue(WINDOW)
+    queue.add(ticket("c"), now=4.9)
+    queue.take()
     queue.add(ticket("a"), now=5.0)
     queue.add(ticket("b"), now=5.002)
     assert queue.wait(now=5.002) == pytest.approx(WINDOW - 0.002)
@@ -142,6 +144,17 @@ def test_runs_that_are_active_together_wait_for_each_other() -> None:
     queue.add(ticket("a"), now=5.1)
     queue.landed([], now=5.2)
     assert queue.wait(now=5.2) == pytest.approx(WINDOW)
+
+
+def test_runs_that_are_all_here_leave_at_once() -> None:
+    """The last one that is active came: nobody is left to wait for. One that only wrote for a task is still to come."""
+    queue = Queue(WINDOW)
+    for thread in "ab":
+        queue.add(ticket(thread, hurry=False), now=5.0)
+    queue.add(ticket("a"), now=5.0)
+    one = queue.wait(now=5.0)
+    queue.add(ticket("b"), now=5.0)
+    assert (one, queue.wait(now=5.0)) == (pytest.approx(WINDOW), 0)
 
 
 def test_a_run_is_alone_again_when_the_others_are_done() -> None:

@@ -204,6 +204,17 @@ def test_a_delta_channel_whose_path_expired_is_an_error_and_no_wrong_value(front
         graph.get_state(at())
 
 
+@pytest.mark.parametrize("parent", [1, 2], ids=["gone", "itself"])
+def test_a_path_that_ends_and_counts_nothing_before_is_given_as_it_is(front: KVFront, parent: int) -> None:
+    """A parent that was never there, or a way that comes round, has not expired: there is nothing to be missed."""
+    saver = fronts.saver(front, ttl=600)
+    saver.put(at(id=uid(parent)), checkpoint(uid(2)), about(2), {})
+    saver.put(at(id=uid(2)), checkpoint(uid(3)), about(3), {})
+    saver.put_writes(at(id=uid(2)), [("items", [2])], task(1))
+    history = saver.get_delta_channel_history(config=at(id=uid(3)), channels=["items"])
+    assert history == {"items": {"writes": [(task(1), "items", [2])]}}
+
+
 def test_a_copy_and_a_prune_do_not_prolong(front: KVFront) -> None:
     """By more than the service makes them: an expiry is a minute away at least."""
     saver = fronts.saver(front, ttl=600, visibility=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from langgraph_guard._redis.clients import Settings
 from langgraph_guard.checkpoint.redis import RedisSaver, findings
 from langgraph_guard.checkpoint.redis.check import Report
 from langgraph_guard.checkpoint.redis.findings import Finding
-from langgraph_guard.errors import StoreRefused, StoreUnavailable
+from langgraph_guard.errors import ConfigError, StoreRefused, StoreUnavailable
 from tests.servers.redis import HOST, RedisCluster, RedisSentinel, RedisServer, free_port
 
 SOME = "10.0.0.7"
@@ -107,6 +108,28 @@ def test_warnings_do_not_raise() -> None:
     Report((Finding("warning", "persistence", "Nothing is written to disk."),)).raise_if_unusable()
 
 
+# Wrong settings
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"seal": "secret"}, "seal: must be a Seal(key), is a str"),
+        ({"serde": "json"}, "serde: must have dumps_typed and loads_typed; is a str"),
+        ({"max_value_bytes": "1MB"}, "max_value_bytes: is no number of bytes"),
+        ({"ttl": "1h"}, "ttl: must be a timedelta, or seconds, above 0"),
+        ({"tenant": 5}, "tenant: must be a str, is a int"),
+        ({"connection_args": ["x"]}, "connection_args: must be a dict of terms, is a list"),
+    ],
+    ids=["seal", "serde", "max_value_bytes", "ttl", "tenant", "connection_args"],
+)
+def test_a_wrong_setting_fails_when_the_saver_is_made(options: dict[str, Any], says: str) -> None:
+    """With its name, before the first thread is begun."""
+    with pytest.raises(ConfigError) as caught:
+        RedisSaver.from_conn_string("redis://localhost", **options)
+    assert str(caught.value) == says
+
+
 # No server, the wrong server
 
 
@@ -117,6 +140,26 @@ def test_a_server_that_is_not_there_is_said_to_be_missing() -> None:
     assert "did not answer" in says(report, "server")
     with pytest.raises(StoreUnavailable):
         checked.setup()
+
+
+def test_of_a_server_that_is_not_there_nothing_good_is_said() -> None:
+    """One line: where nothing is, and what to do. "ok" beside it would say that something was found."""
+    port = free_port()
+    (line,) = str(RedisSaver.from_conn_string(f"redis://{HOST}:{port}", deadline=0.2).check()).splitlines()
+    assert re.sub(r"within \S+ s", "within … s", line) == (
+        f"error    server  Redis at {HOST}:{port} did not answer TIME within … s: nothing listens there."
+        " Start the server, or correct the address."
+    )
+
+
+def test_of_a_server_that_lets_nobody_in_nothing_good_is_said() -> None:
+    """What is wrong, who says so, and what to do."""
+    with RedisServer(requirepass="secret") as server:
+        report = RedisSaver.from_conn_string(server.url).check()
+    assert str(report) == (
+        f"error    server  The server at {HOST}:{server.port} says no: it wants a password."
+        " Give it: redis://:password@host:port, or password= of your client."
+    )
 
 
 def test_a_wrong_password_is_said_to_be_wrong_and_is_not_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -40,6 +40,10 @@ class Front(ABC, Generic[Single, Paged, Reply]):
     async def aexecute(self, commands: Sequence[Single | Paged]) -> list[Reply]:
         return await arun(self._obeyed(commands), self._link.aexecute)
 
+    def _is_paged(self, command: Single | Paged) -> bool:
+        """Whether it takes round trips of its own."""
+        return isinstance(command, self.PAGED)
+
     @abstractmethod
     def _check(self, command: Single | Paged) -> None:
         """Raise `ConfigError` for what is no command."""
@@ -54,7 +58,7 @@ class Front(ABC, Generic[Single, Paged, Reply]):
         for command in commands:
             self._check(command)
         replies: list[Reply] = []
-        for is_paged, several in groupby(commands, lambda each: isinstance(each, self.PAGED)):
+        for is_paged, several in groupby(commands, self._is_paged):
             if not is_paged:
                 replies += yield from self._together(cast(list[Single], list(several)))
                 continue

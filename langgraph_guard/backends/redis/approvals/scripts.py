@@ -18,6 +18,7 @@ def _script(name: str, *parts: str) -> Script:
 
 REQUEST: Final = _script("approval/request", *_APPROVALS)
 DECIDE: Final = _script("approval/decide", *_APPROVALS)
+WITHDRAW: Final = _script("approval/withdraw", *_APPROVALS)
 SWEEP: Final = _script("approval/sweep", *_APPROVALS)
 TRAIL: Final = _script("approval/trail", *_JOURNAL)
 

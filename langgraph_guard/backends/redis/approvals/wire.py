@@ -22,7 +22,17 @@ from langgraph_guard.backends.redis.approvals.keys import (
 )
 from langgraph_guard.errors import StoreRefused
 from langgraph_guard.policies.approval.chain import Deed, Head
-from langgraph_guard.policies.approval.commands import Approval, Decide, Decided, Request, Told, Trail, Vote, told
+from langgraph_guard.policies.approval.commands import (
+    Approval,
+    Decide,
+    Decided,
+    Request,
+    Told,
+    Trail,
+    Vote,
+    Withdraw,
+    told,
+)
 from langgraph_guard.policies.approval.rules import Effect, Requirement
 from langgraph_guard.policies.outbox import (
     Claim,
@@ -67,10 +77,17 @@ def request(keys: Keyspace, now: str, command: Request) -> Call:
     return (scripts.REQUEST, len(places), *places, now, _FIRST[command.effect], ttl, *asked)
 
 
-def decide(keys: Keyspace, now: str, command: Decide) -> Call:
+def decide(keys: Keyspace, now: str, command: Decide, fits: bool = False) -> Call:
+    """`fits`: of an edit, whether its digest is of its arguments."""
     said = (command.by, command.type, command.digest, command.message, command.args, command.new_digest)
     places = (keys.approval(command.id), keys.open, keys.head, keys.deeds)
-    return (scripts.DECIDE, len(places), *places, now, *said, command.heard_as, _NO_REQUIREMENT, *command.roles)
+    rest = (command.heard_as, _NO_REQUIREMENT, int(fits), *command.roles)
+    return (scripts.DECIDE, len(places), *places, now, *said, *rest)
+
+
+def withdraw(keys: Keyspace, now: str, command: Withdraw) -> Call:
+    places = (keys.approval(command.id), keys.open, keys.head, keys.deeds)
+    return (scripts.WITHDRAW, len(places), *places, now)
 
 
 def sweep(keys: Keyspace, now: str, places: Sequence[Place]) -> Call:

@@ -190,10 +190,14 @@ def _freed(command: Command, accounts: Sequence[Account]) -> set[Account | Owner
 
 @contextmanager
 def _unavailable() -> Iterator[None]:
-    """A store's error as the ledger's own: closed, with the server's reason where there is one."""
+    """A store's error as the ledger's own: closed, with all that is known of it."""
     try:
         yield
+    except StoreUnavailable as error:
+        away = BudgetUnavailable(STORE, error.waited, "", error.why, error.address, error.advice)
+        raise away from error.__cause__ or error
+    except StoreRefused as error:
+        refused = BudgetUnavailable(STORE, 0.0, error.reason, "", error.address, error.advice)
+        raise refused from error.__cause__ or error
     except StoreError as error:
-        waited = error.waited if isinstance(error, StoreUnavailable) else 0.0
-        reason = error.reason if isinstance(error, StoreRefused) else ""
-        raise BudgetUnavailable(STORE, waited, reason) from error.__cause__ or error
+        raise BudgetUnavailable(STORE) from error.__cause__ or error

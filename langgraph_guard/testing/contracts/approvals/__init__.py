@@ -14,9 +14,10 @@ from langgraph_guard.testing.contracts.approvals.names import Contents, Names
 from langgraph_guard.testing.contracts.approvals.pages import Trails, Waiting
 from langgraph_guard.testing.contracts.approvals.refusing import Refusing
 from langgraph_guard.testing.contracts.approvals.reviewing import Edits, Reviewers, Sources
+from langgraph_guard.testing.contracts.approvals.withdrawing import Withdrawing
 
 
-class Desk(Deciding, Reviewers, Edits, Sources, Expiring, Waiting):
+class Desk(Deciding, Reviewers, Edits, Sources, Expiring, Withdrawing, Waiting):
     """What people are asked, and what they say."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from langgraph_guard.policies.approval.commands import Decide, Look, Pending, Request, Sweep
+from langgraph_guard.policies.approval.commands import Decide, Look, Pending, Request, Sweep, Withdraw
 from langgraph_guard.policies.approval.rules import Requirement
 
 Said: TypeAlias = tuple[Any, ...]
@@ -89,6 +89,8 @@ class Cabinet:
     def _too_late(self, folder: Folder, command: Decide) -> str:
         if folder.outcome == "expired":
             return "its time is over"
+        if folder.outcome == "withdrawn":
+            return "it was withdrawn: its run went on without it"
         means = command.new_digest if command.type == "edit" else command.digest
         if (OUTCOMES[command.type], means) == (folder.outcome, folder.about[1]) and command.by in folder.closed_by:
             return ""
@@ -147,6 +149,17 @@ class Cabinet:
         self._log(name[0], "expired", name[1], "", folder.about[1])
         return True
 
+    def _withdraw(self, command: Withdraw, now: float) -> Said:
+        name = (command.tenant, command.id)
+        if name not in self.folders:
+            return ("none",)
+        self._notice(name, now)
+        folder = self.folders[name]
+        if folder.outcome in ("", "allowed", "approved"):
+            folder.close("withdrawn", [], now, folder.remark)
+            self._log(name[0], "withdrawn", name[1], "", folder.about[1])
+        return self._show(name, now)
+
     def _look(self, command: Look, now: float) -> Said:
         names = [(command.tenant, id) for id in command.ids]
         return tuple(self._show(name, now) if name in self.folders else ("none",) for name in names)
@@ -166,7 +179,7 @@ class Cabinet:
 
     def _show(self, name: tuple[str, str], now: float) -> Said:
         folder = self.folders[name]
-        over = folder.is_over(now)
+        over, needs_people = folder.is_over(now), folder.asked.effect == "require"
         return (
             *name,
             folder.asked.digest,
@@ -174,7 +187,7 @@ class Cabinet:
             "expired" if over else folder.outcome or "pending",
             tuple(folder.agree),
             tuple(folder.closed_by),
-            now if over else folder.closed_at if folder.asked.effect == "require" else None,
+            now if over else folder.closed_at if needs_people or folder.outcome == "withdrawn" else None,
             folder.remark,
             folder.at,
             len(folder.counted),

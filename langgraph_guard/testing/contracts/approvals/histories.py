@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from langgraph_guard.backends.protocols import ApprovalBackend
 from langgraph_guard.policies.approval.chain import verify
-from langgraph_guard.policies.approval.commands import Look, Pending, Request, Sweep, Trail
+from langgraph_guard.policies.approval.commands import Look, Pending, Request, Sweep, Trail, Withdraw
 from langgraph_guard.policies.approval.rules import Requirement
 from langgraph_guard.policies.outbox import Claim, Done, Doubts, EffectKey, Extend, Failed, LookUp, Resolve
 from langgraph_guard.testing.clock import FakeClock
@@ -99,6 +99,10 @@ class ApprovalMachine(RuleBasedStateMachine):
         for by in people:
             folder = self.model.folders.get((tenant, id))
             self._tell(decide(by, id=id, tenant=tenant, digest=folder.about[1] if folder else PAY.digest))
+
+    @rule(id=ids, tenant=tenants)
+    def a_run_goes_on_without_it(self, id: str, tenant: str) -> None:
+        self._tell(Withdraw(tenant, id))
 
     @rule(tenant=tenants)
     def somebody_sweeps(self, tenant: str) -> None:

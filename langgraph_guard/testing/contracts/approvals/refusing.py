@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.policies.approval.commands import Look, Pending, Sweep, Trail
+from langgraph_guard.policies.approval.commands import Look, Pending, Sweep, Trail, Withdraw
 from langgraph_guard.policies.approval.rules import Requirement
 from langgraph_guard.policies.outbox import Claim, Done, Doubts, EffectKey, Extend, Failed, LookUp, Resolve
 from langgraph_guard.testing.contracts.approvals.harness import KEY, TENANT, Harness, Office, decide, request
@@ -56,6 +56,8 @@ DESK: Final[list[tuple[str, Any]]] = [
     *(("count", Pending(TENANT, count=wrong)) for wrong in any_of(0, -1, 10_001, 1.0, True, None)),
     ("thread", Pending(TENANT, thread=7)),  # type: ignore[arg-type]
     ("after", Pending(TENANT, after=None)),  # type: ignore[arg-type]
+    *(("id", Withdraw(TENANT, wrong)) for wrong in any_of("", None, HALF, LONG)),
+    ("tenant", Withdraw(None, "a1")),  # type: ignore[arg-type]
     ("tenant", Sweep(None)),  # type: ignore[arg-type]
     *(("after", Trail(TENANT, wrong)) for wrong in any_of(-1, 2**53, 1.0, True, None, "1")),
     *(("count", Trail(TENANT, count=wrong)) for wrong in any_of(0, 10_001, None)),

@@ -143,6 +143,20 @@ class Edits(Harness):
         told = office.decide("bob", "edit", args=PAY.text, new_digest=PAY.digest).approval
         assert (told.state, told.decided_by, told.edited) == ("approved", ("ann", "bob"), False)
 
+    @pytest.mark.parametrize("wrong", [PAY.digest, LESS.digest.upper(), LESS.digest[:-1], "0" * 64])
+    def test_an_edit_has_the_digest_of_its_own_arguments(self, office: Office, wrong: str) -> None:
+        """Later reviewers agree by digest: it must be of the text that they are shown, and of what runs."""
+        asked = office.ask(Requirement(quorum=2))
+        told = office.decide("bob", "edit", new_digest=wrong)
+        assert told == Decided(asked, False, "the digest of the edit is not of its arguments")
+        assert (office.approval(), office.kinds()) == (asked, ["requested"])
+
+    def test_an_edit_is_of_the_tool_that_was_asked_about(self, office: Office) -> None:
+        """The same arguments to another tool have another digest."""
+        asked = office.ask(tool="wire")
+        told = office.decide("bob", "edit")
+        assert told == Decided(asked, False, "the digest of the edit is not of its arguments")
+
     def test_the_trail_says_what_was_agreed_to(self, office: Office) -> None:
         """By digest, deed by deed."""
         office.ask(Requirement(quorum=2))

@@ -1,7 +1,8 @@
 -- Somebody's word on a request.
 -- KEYS: request, open requests, head of the chain, deeds
 -- ARGV: 1 now ("" the server's)  2 by  3 type  4 digest  5 message  6 arguments of an edit  7 their digest
---       8 what it is heard as ("" not at all)  9 what holds for a request without a requirement, then roles …
+--       8 what it is heard as ("" not at all)  9 what holds for a request without a requirement
+--       10 "1" if an edit's digest is of its arguments: hashed where nobody else waits for it, then roles …
 -- Returns {whether it won, problem, request}; false when nobody knows the request
 local MOST_ANSWERS, ENDS = 1000, {reject = 'rejected', respond = 'responded'}
 local by, type, digest, edited, word = ARGV[2], ARGV[3], ARGV[4], ARGV[7], ARGV[8]
@@ -29,7 +30,7 @@ end
 
 local function may_review()
   if has(reviewers, by) then return true end
-  for at = 10, #ARGV do
+  for at = 11, #ARGV do
     if has(roles, ARGV[at]) then return true end
   end
   return false
@@ -52,6 +53,7 @@ local function problem()
   if type == 'edit' and (ARGV[6] == '' or edited == '') then
     return 'an edit brings the action that is to run instead'
   end
+  if type == 'edit' and ARGV[10] ~= '1' then return 'the digest of the edit is not of its arguments' end
   if type == 'edit' and edited == approval.digest and not has(allowed, 'approve') then
     return 'an edit that changes nothing is an approval, which is not among the decisions that are allowed'
   end
@@ -62,6 +64,7 @@ local function late()
   local who = unframed(approval.decided_by)
   if approval.state == (ENDS[type] or 'approved') and has(who, by) and meant == approval.digest then return nil end
   if approval.state == 'expired' then return 'its time is over' end
+  if approval.state == 'withdrawn' then return 'it was withdrawn: its run went on without it' end
   return 'it was ' .. approval.state .. ' already, by ' .. (#who > 0 and table.concat(who, ' and ') or 'the rules')
 end
 

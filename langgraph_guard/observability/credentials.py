@@ -1,0 +1,164 @@
+"""What credentials look like: private keys, bearer tokens, the keys of well-known services, JSON web tokens, passwords
+in addresses and in `name=value` pairs, cookies, signatures in addresses, and card numbers.
+
+Names and e-mail addresses are none: who asked is what a trace is searched by.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+HIDDEN: Final = "[redacted]"
+NAME_CHARS: Final = 100
+"""The end of a name that tells what it is of."""
+KNOWN: Final = 4096
+"""Names come again and again: so many are remembered."""
+
+
+class _Shape:
+    """What a credential looks like, and quick looks: where the pattern finds something, one of them does as well.
+
+    A search for a pattern that begins with plain letters skips to them; one that begins with a choice, a boundary or
+    letters of either case is tried at each character, which takes 20 times as long. Texts without secrets are most.
+    """
+
+    def __init__(self, pattern: str, *looks: str, shown: str | Callable[[re.Match[str]], str] = HIDDEN) -> None:
+        self._pattern = re.compile(pattern)
+        self._looks = [re.compile(look).search for look in looks]
+        self._shown = shown
+
+    def hide(self, text: str, looked_at: str) -> str:
+        """`looked_at` is the text, or the text in small letters where the pattern takes letters of either case."""
+        if any(look(looked_at) for look in self._looks):
+            return self._pattern.sub(self._shown, text)
+        return text
+
+
+# Repeats are bounded or take what they read for good (`++`), and none stands beside another that takes the same
+# characters: linear time, whatever the text.
+# Where letters of either case are meant, they are ASCII letters: what has others in their place is another word.
+_KEY_BLOCK = re.compile(
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
+)
+_TOKEN = _Shape(
+    r"\b(?:sk|pk|rk)[-_][\w-]{16,400}"  # OpenAI, Anthropic, Langfuse, Stripe
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
+    r"|\bgh[pousr]_\w{20,400}|\bgithub_pat_\w{20,400}|\bglpat-[\w-]{16,400}"  # GitHub, GitLab
+    r"|\bxox[a-z]-[\w-]{10,400}"  # Slack
+    r"|\bAIza[\w-]{30,60}|\bya29\.[\w-]{16,4000}"  # Google
+    r"|\bhf_[0-9A-Za-z]{20,400}|\bnpm_[0-9A-Za-z]{20,400}|\blsv2_[a-z]{2}_\w{16,400}"  # Hugging Face, npm, LangSmith
+    r"|\bSG\.[\w-]{16,100}\.[\w-]{16,100}"  # SendGrid
+    r"|(?<![\w-])eyJ[\w-]{8,8000}\.[\w-]{8,8000}(?:\.[\w-]{0,8000})?",  # JSON web tokens
+    *(rf"{two}[-_][\w-]{{16}}" for two in ("sk", "pk", "rk")),
+    "AKIA[0-9A-Z]{16}",
+    "ASIA[0-9A-Z]{16}",
+    r"gh[pousr]_\w{20}",
+    r"github_pat_",
+    r"glpat-",
+    r"xox[a-z]-",
+    r"AIza[\w-]{30}",
+    r"ya29\.",
+    r"hf_[0-9A-Za-z]{20}",
+    r"npm_[0-9A-Za-z]{20}",
+    r"lsv2_[a-z]",
+    r"SG\.[\w-]{16}",
+    r"eyJ[\w-]{8}",
+)
+_ADDRESS = re.compile(r"://(?:[^\s\"']++|[\"'](?![\s,:;)}\]>]|$))++")  # to a space, or to a quote that ends something
+_USER = re.compile(r"://[^\s/:@?#]{0,200}:(?!\d{1,5}(?:[/?#]|$))")  # and no port
+_SCHEME = _Shape(
+    r"\b((?ai:bearer|basic) {1,4}(?=[\w.~+/=-]{8})|(?ai:bearer) {1,4}(?=[a-zA-Z]{0,6}\d))[\w.~+/=-]{4,8000}",
+    "bearer ",
+    "basic ",
+    shown=rf"\1{HIDDEN}",
+)
+_BETWEEN: Final = r"\\{0,3}[\"']?\s{0,8}[:=]\s{0,8}"
+"""A name and its value, in a header, in an assignment, in JSON and in JSON that is a text in JSON."""
+_OPENING: Final = r"(?:[bBrRuU]{0,2}(?:\"{3}|'{3}|\\{0,3}[\"']))?+"
+_VALUE: Final = (
+    r"(?:(?<=\\[\"'])[^\"'\\\r\n]++"  # what begins with a quote goes on to the next, or to the line's end
+    r"|(?<=\")(?:[^\"\\\r\n]++|\\.)++|(?<=')(?:[^'\\\r\n]++|\\.)++"
+    r"|(?!\\{1,3}[\"'])[^\s\"',;&]{1,4000}+)"
+)
+_NAMES: Final = ("password", "passwd", "pwd", "secret", "api[_-]?key", "access[_-]?key", "token", "authorization")
+_NAMED = _Shape(
+    rf"((?ai:{'|'.join(_NAMES)}){_BETWEEN}{_OPENING}){_VALUE}",
+    *(rf"{name}{_BETWEEN}" for name in _NAMES),
+    shown=rf"\1{HIDDEN}",
+)
+_HEADER = _Shape(  # a scheme and its credential; what stands in quotes is a value like any other
+    rf"((?ai:authorization){_BETWEEN})[\w.-]{{1,40}}+( {{1,4}})[^\s\"',;&]{{1,4000}}+",
+    rf"authorization{_BETWEEN}",
+    shown=rf"\1{HIDDEN}\2{HIDDEN}",
+)
+_COOKIE = _Shape(
+    rf"((?ai:cookie){_BETWEEN}{_OPENING})[^\s=;,\"']{{1,200}}=[^\r\n\"']{{0,8000}}+",
+    rf"cookie{_BETWEEN}",
+    shown=rf"\1{HIDDEN}",
+)
+_SIGNED = _Shape(  # in an address, whatever it is; elsewhere `key=` is a usual word
+    r"([?&;][\w.-]{0,40}(?ai:key|sig|signature)=|\b(?ai:sig|signature)=(?=[^\s\"',;&]{0,40}\d))[^\s\"',;&]{1,4000}+",
+    "key=",
+    "sig=",
+    "signature=",
+    shown=rf"\1{HIDDEN}",
+)
+_CARD = re.compile(  # not the digits in an id
+    r"[2-6](?<![\w.-][2-6])\d{3}(?:[ -]?(?:\d{4}[ -]?){2}\d{1,7}|[ -]\d{6}[ -]\d{4,5})(?![\w-])"
+)
+_ISSUED = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
+    r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
+    r"|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"  # American Express, Diners Club
+    r"|(?:6011|64[4-9]\d|65\d\d|62\d\d|35[2-8]\d)\d{12,15}"  # Discover, UnionPay, JCB
+    r"|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{9,15}"  # Maestro
+)
+_SECRET_NAME = re.compile(
+    r"(?i)(?:password|passwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|token|authorization|credentials?"
+    r"|cookies?)$"
+)
+
+
+def default_redact(text: str) -> str:
+    """The text with `[redacted]` where a credential or a card number was. Linear time."""
+    small = text.lower()
+    text = _KEY_BLOCK.sub(HIDDEN, text)
+    text = _SCHEME.hide(text, small)
+    text = _TOKEN.hide(text, text)
+    if "@" in text:
+        text = _ADDRESS.sub(_address, text)
+    for shape in (_COOKIE, _HEADER, _NAMED, _SIGNED):
+        text = shape.hide(text, small)
+    return _CARD.sub(_card, text)
+
+
+def is_secret(name: object) -> bool:
+    """Whether what stands under `name` is hidden whole: a password, a key, a token."""
+    return isinstance(name, str) and _ends_as_a_secret(name[-NAME_CHARS:])
+
+
+@lru_cache(KNOWN)
+def _ends_as_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
+def _address(found: re.Match[str]) -> str:
+    """A password may hold what ends it in a correct address: it is taken to go on to the last `@`."""
+    text = found[0]
+    user, end = _USER.search(text), text.rfind("@")
+    return f"{text[: user.end()]}{HIDDEN}{text[end:]}" if user is not None and user.end() < end else text
+
+
+def _card(found: re.Match[str]) -> str:
+    number = found[0].replace(" ", "").replace("-", "")
+    return HIDDEN if _ISSUED.fullmatch(number) and _is_valid(number) else found[0]
+
+
+def _is_valid(number: str) -> bool:
+    """Luhn's check sum."""
+    digits = [int(digit) for digit in number]
+    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
