@@ -102,7 +102,10 @@ def tell(graph, thread):
 def again(graph, thread):
     """Go back to before the mail was sent, and run the tool again."""
     history = graph.get_state_history({"configurable": {"thread_id": thread}})
-    before = next(state for state in history if state.next == ("tools",))
+    before = next((state for state in history if state.next == ("tools",)), None)
+    if before is None:
+        print("No mail was allowed yet: approve it first.")
+        return
     graph.invoke(None, before.config, durability="sync")
     tell(graph, thread)
 

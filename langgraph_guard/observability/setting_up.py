@@ -51,15 +51,15 @@ def setup(
 ) -> Observability:
     """Listen to the guards, and give runs the handlers that show them. Raises `ConfigError` for a wrong setting.
 
-    The same settings again change nothing; other settings take the place of the first, which sends what it still has
-    meanwhile. `langfuse="auto"`: on where its keys are set; `True` without keys warns and stays off. `otlp`: an
-    address, an exporter, or the program's own tracer provider, whose processors then see the runs among its other
-    spans. `steps`: where the step log goes, a `*.db`, a `*.jsonl`, a function of a step, a logger, a list, or a
-    recorder of yours. `payload`: how much of a state is shown at Langfuse and over OTLP. `redact`: text in, text out,
-    for every sink; `None` shows everything.
+    The same settings again change nothing; other settings, other keys in the environment too, take the place of the
+    first, which sends what it still has meanwhile. `langfuse="auto"`: on where its keys are set; `True` without keys
+    warns and stays off. `otlp`: an address, an exporter, or the program's own tracer provider, whose processors then
+    see the runs among its other spans. `steps`: where the step log goes, a `*.db`, a `*.jsonl`, a function of a step, a
+    logger, a list, or a recorder of yours. `payload`: how much of a state is shown at Langfuse and over OTLP.
+    `redact`: text in, text out, for every sink; `None` shows everything.
     """
     global _current
-    settings = Settings(langfuse, otlp, steps, metrics, payload, redact)
+    settings = Settings.here(langfuse=langfuse, otlp=otlp, steps=steps, metrics=metrics, payload=payload, redact=redact)
     settings.check()
     with _changing:
         before = _current if _current is not None and not _current[1].closed else None

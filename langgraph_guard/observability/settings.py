@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from langgraph_guard.errors import ConfigError
 
+VARIABLES: Final = ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY", "LANGFUSE_BASE_URL", "LANGFUSE_HOST")
 PAYLOADS: Final = ("slim", "full", "none")
 
 
@@ -25,6 +27,16 @@ class Settings:
     metrics: Any
     payload: Any
     redact: Any
+
+    surroundings: tuple[str | None, ...] = field(default=(), repr=False)
+    """What the arguments are read with: Langfuse's keys and address, the folder that a file's name begins at."""
+
+    @classmethod
+    def here(cls, **arguments: Any) -> Settings:
+        """The arguments, in the environment that there is now."""
+        is_file = isinstance(arguments["steps"], str | os.PathLike)
+        langfuse = [os.environ.get(name) for name in VARIABLES] if arguments["langfuse"] in ("auto", True) else []
+        return cls(**arguments, surroundings=(*langfuse, str(Path(arguments["steps"]).absolute()) if is_file else None))
 
     def same(self, other: Settings) -> bool:
         """Two lists with the same in them are two: each is filled for whoever holds it."""

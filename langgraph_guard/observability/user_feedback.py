@@ -34,8 +34,8 @@ def feedback(
 
     `target`: a thread's id, a trace id, or the config that the run was called with. Of a thread, its last trace in this
     process, or, with `graph`, the one that its newest checkpoint was written under; what no thread is called is taken
-    for a trace id, if it looks like one. `score`: a number, yes or no, or a word. Raises `ConfigError` for a score or a
-    name that cannot be sent.
+    for a trace id, if it looks like one and there is no `graph` to ask. `score`: a number, yes or no, or a word. Raises
+    `ConfigError` for a score or a name that cannot be sent.
     """
     _check(score, name)
     seen = current()
@@ -69,7 +69,9 @@ def _found(
             return thread_id, trace_id
         target = str(thread_id)
     trace_id = _last(target, graph, seen)
-    if trace_id is None and runs.is_trace(target):  # Many call their threads by 32 hexadecimal digits too.
+    if (
+        trace_id is None and graph is None and runs.is_trace(target)
+    ):  # Many call their threads by 32 hexadecimal digits too.
         return seen.traces.thread_of(target) if seen is not None else None, target
     return target, trace_id
 

@@ -25,7 +25,7 @@ from langgraph_guard.observability.langfuse import private
 from langgraph_guard.observability.runs import Traces, is_trace
 from langgraph_guard.observability.steps import Step, StepRecorder, read
 from tests.observability.agent import Agent
-from tests.observability.conftest import environment
+from tests.observability.conftest import environment, point_at
 from tests.servers.otlp import Receiver
 
 ASKED = {"messages": [("user", "find kites")]}
@@ -122,6 +122,33 @@ def test_a_client_of_the_users_is_used(langfuse: Receiver) -> None:
 def test_the_same_settings_change_nothing(seen: Callable[..., Observability]) -> None:
     """Every module of a program may say it; each event is heard once."""
     assert seen() is seen()
+
+
+def test_other_keys_take_the_place_of_the_first(
+    no_langfuse: None, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs read their `.env` late; a notebook goes on to another project."""
+    found = [setup(metrics=False)]
+    keys = []
+    for _ in range(2):
+        keys.append(point_at(receiver.url, monkeypatch))
+        found += [setup(metrics=False), setup(metrics=False)]
+    off, first, first_again, second, second_again = found
+    assert (off.client, first is first_again, second is second_again) == (None, True, True)
+    assert [private.public_key(seen.client) for seen in (first, second) if seen.client] == keys
+    for key in keys:
+        private.forget(key)
+
+
+def test_a_file_in_another_folder_is_another_file(
+    no_langfuse: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name without a folder begins where the program is."""
+    monkeypatch.chdir(tmp_path)
+    first = setup(steps="steps.db", metrics=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert setup(steps="steps.db", metrics=False) is not first
 
 
 def test_other_settings_take_the_place_of_the_first(seen: Callable[..., Observability], langfuse: Receiver) -> None:
@@ -258,7 +285,8 @@ def test_feedback_on_a_thread_that_nobody_knows_says_so(seen: Callable[..., Obse
     """A thread that does not exist has no trace."""
     seen()
     assert feedback("nobody", 1) is False
-    assert feedback("nobody", 1, graph=Agent(InMemorySaver()).app) is False
+    for thread in ("nobody", "0123456789abcdef0123456789abcdef"):
+        assert feedback(thread, 1, graph=Agent(InMemorySaver()).app) is False
 
 
 def test_without_setup_a_config_is_a_config(no_langfuse: None) -> None:

@@ -126,6 +126,20 @@ def test_a_charge_finds_its_call_by_the_reservation(steps: list[Step], watching:
     }
 
 
+def test_a_charge_that_comes_during_another_run_is_of_its_own(steps: list[Step], watching: StepRecorder) -> None:
+    """Of a stream that was left, the garbage collector closes the call whenever it comes by."""
+    node, *_ = open_node(watching, names=("r-1", "r-2"))
+    say(watching, node, "budget.reserved", reservation="r-1", usd=900, tokens=900, model="gpt-4o")
+    root = watching._records.units.get(node).root.id  # type: ignore[union-attr]
+    watching.on_chain_error(RuntimeError(), run_id=node)
+    watching.on_chain_end({}, run_id=root)
+    other = uuid.uuid4()
+    watching.on_chain_start({}, {}, run_id=other, name="another run", metadata={"thread_id": "another"})
+    say(watching, other, "budget.settled", reservation="r-1", usd=None, tokens=None, model="gpt-4o")
+    watching.on_chain_end({}, run_id=other)
+    assert [(step.trace_id, step.cost_micro_usd) for step in steps if step.cost_micro_usd] == [(str(root), 900)]
+
+
 @pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream"])
 def test_two_budgets_on_a_call_are_one_cost(how: str, steps: list[Step], watching: StepRecorder) -> None:
     """A team's budget around a user's: each ledger counts the money, and the log counts it once."""

@@ -27,7 +27,8 @@ class Bills:
     def said(self, event: str, unit: Unit | None, said: Mapping[str, Any]) -> None:
         """What a meter says, within `unit` or outside of what is watched."""
         found = self._charges.say(event, said)
-        around = unit or (found and found.root)
+        # Of a stream that was left, the garbage collector may close the call while another run is under way.
+        around = (found and found.root) or unit
         if found is not None and found.charge.usd and around is not None:
             self._unclaimed(around, found.charge.usd)
 
