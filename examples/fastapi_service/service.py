@@ -121,7 +121,6 @@ async def resume(thread_id: str, request: Request, x_user: str = Header()) -> An
 async def turn(request: Request, thread_id: str, user: str, given) -> Answer:
     agent = request.app.state.agent
     config = await observability.arun_config(agent, thread_id=thread_id, user_id=user)
-    config["configurable"]["user_id"] = user
     try:
         state = await agent.ainvoke(given, config, durability="sync")
     except GuardError as error:

@@ -19,10 +19,11 @@ from langgraph_guard.state.views import messages_of
 class GuardReport:
     """What the guards know of a thread. Amounts are integers: micro-USD, milliseconds, plain counts.
 
-    `status` is `ok`, or why the current turn was stopped (`limit_cost`, …). `turn` and `session` are what each has
-    used by unit; `decisions` are the newest warnings and refusals, oldest first. `turn["steps"]` are its supersteps
-    from the gate's first on, which is what `Limit("steps", …)` counts; of a gate in a subgraph, and of a bare state,
-    up to the gate's newest visit.
+    `status` is `ok`, or why the guards stopped the current turn (`limit_cost`, …). `reason` says so in words, and where
+    a step raised or waits for a person: what a step that raised has used is at the ledger, and in no checkpoint yet.
+    `turn` and `session` are what each has used by unit; `decisions` are the newest warnings and refusals, oldest first.
+    `turn["steps"]` are its supersteps from the gate's first on, which is what `Limit("steps", …)` counts; of a gate in
+    a subgraph, and of a bare state, up to the gate's newest visit.
     """
 
     status: str = "ok"
@@ -59,12 +60,27 @@ def _named(app: Any, config: RunnableConfig | None) -> RunnableConfig:
 
 def _of_thread(snapshot: StateSnapshot) -> GuardReport:
     """What the gate knew at its newest visit, and the steps that came after it."""
-    report = report_of(snapshot.values)
+    report = _standing(report_of(snapshot.values), snapshot)
     last = (snapshot.values.get("guard_turn") or {}).get("last_step")
     step = (snapshot.metadata or {}).get("step")
     if not last or step is None or step < last:
         return report
     return replace(report, turn={**report.turn, "steps": report.turn["steps"] + step - last + 1})
+
+
+def _standing(report: GuardReport, snapshot: StateSnapshot) -> GuardReport:
+    """What the guards did not see: a step that raised, and one that waits for people."""
+    if report.status != "ok":
+        return report
+    for task in snapshot.tasks:
+        error: Any = task.error  # savers differ in what they make of an exception
+        if error:
+            said = error if isinstance(error, str) else type(error).__name__
+            kind = said.partition("(")[0]
+            reason = f"failed: {task.name} raised {kind if kind.isidentifier() else 'an exception'}"
+            return replace(report, reason=reason)
+    waiting = next((task.name for task in snapshot.tasks if task.interrupts), None)
+    return replace(report, reason=f"waiting: {waiting} asks a person") if waiting else report
 
 
 def report_of(state: Any) -> GuardReport:

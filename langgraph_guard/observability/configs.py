@@ -21,12 +21,13 @@ def run_config(
     tags: Sequence[str] = (),
     **config: Any,
 ) -> RunnableConfig:
-    """The config of a run that is watched: callbacks, who and which session, and a trace id.
+    """The config of a run that is watched: callbacks, who and which session, and a trace id. `user_id` is in its
+    `configurable` as well, where limits per user and approvals look for it.
 
     While `graph`'s thread has work that is not done, at an interrupt for one, the id is that of the trace it belongs
     to: an interrupt and its resume are one trace, in whichever process. `config`: more of a run's config.
     """
-    asked = runs.thread_config(thread_id, config)
+    asked = runs.thread_config(thread_id, config, user_id)
     told = _Told(user_id, session_id, tags)
     return told.config(asked, runs.open_trace(graph, asked))
 
@@ -41,7 +42,7 @@ async def arun_config(
     **config: Any,
 ) -> RunnableConfig:
     """`run_config` for checkpointers that are read in an event loop."""
-    asked = runs.thread_config(thread_id, config)
+    asked = runs.thread_config(thread_id, config, user_id)
     told = _Told(user_id, session_id, tags)
     return told.config(asked, await runs.aopen_trace(graph, asked))
 

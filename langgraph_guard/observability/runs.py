@@ -51,13 +51,16 @@ class Traces:
         return next((thread for thread, trace in tuple(self._known.items()) if trace == trace_id), None)
 
 
-def thread_config(thread_id: str | None, config: Mapping[str, Any]) -> RunnableConfig:
-    """The user's config, with the thread in it. Raises `ConfigError` for what is none."""
+def thread_config(thread_id: str | None, config: Mapping[str, Any], user_id: str | int | None = None) -> RunnableConfig:
+    """The program's config, with the thread in it, and the user unless it names one. Raises `ConfigError` for what is
+    no thread."""
     configurable = {**(config.get("configurable") or {})}
     if thread_id is not None:
         if not isinstance(thread_id, str) or not thread_id:
             raise ConfigError("thread_id", f"is a {type(thread_id).__name__}, and must be a text that is not empty")
         configurable["thread_id"] = thread_id
+    if user_id is not None:
+        configurable.setdefault("user_id", str(user_id))
     return RunnableConfig(**{**config, "configurable": configurable})  # type: ignore[typeddict-item]
 
 

@@ -330,6 +330,13 @@ def test_a_thread_id_that_is_none_is_told(thread_id: Any) -> None:
         run_config(thread_id=thread_id)
 
 
+def test_who_asks_is_known_to_limits_too(no_langfuse: None) -> None:
+    """A limit per user would refuse a run that has just been told whose it is."""
+    assert run_config(thread_id="t-1", user_id=7)["configurable"] == {"thread_id": "t-1", "user_id": "7"}
+    given = run_config(user_id="u-7", configurable={"user_id": "u-8"})
+    assert given["configurable"] == {"user_id": "u-8"}
+
+
 def test_callbacks_of_the_users_stay(seen: Callable[..., Observability]) -> None:
     """A list, or the manager of the run that this one is part of; which is not changed."""
     handle, own = seen(), BaseCallbackHandler()

@@ -785,6 +785,22 @@ def test_a_payment_within_which_something_is_denied_is_not_made_again(mode: str)
     assert (paid, kinds(first), kinds(second)) == ([5], ["denied"], ["denied"])
 
 
+def test_a_pattern_with_a_slip_of_the_pen_is_found_too() -> None:
+    """`sned_*` is for no tool, and mails would go out unasked; `read_*` may be for tools of another node."""
+
+    @tool
+    def send_mail(to: str) -> str:
+        """Sends it."""
+        return to
+
+    def guard(pattern: str) -> ToolGuard:
+        return ToolGuard(approvals=Approvals(ApprovalPolicy({pattern: ApprovalRule()}), MemoryBackend()))
+
+    guard("read_*").node([send_mail])
+    with pytest.raises(ConfigError, match=r"did you mean 'send_\*'"):
+        guard("sned_*").node([send_mail])
+
+
 def test_a_rule_with_a_slip_of_the_pen_is_found_when_the_graph_is_built() -> None:
     """Nobody would be asked, and nothing would be said."""
     approvals = Approvals(ApprovalPolicy({"fial": ApprovalRule()}), MemoryBackend())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
+from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Any, Final, TypedDict
 
@@ -273,8 +274,14 @@ def _executions(approvals: Approvals | None, outbox: ApprovalBackend | None) -> 
 def _check_rules(approvals: Approvals, tools: Iterable[str]) -> None:
     """A rule with a slip of the pen would let a call through without a word. One for tools of another node is fine."""
     for pattern in approvals.policy.unmatched(tools):
-        if hint := meant(pattern, tools):
+        if hint := meant(pattern, tools) or _meant_stem(pattern.partition("*")[0], tools):
             raise ConfigError(f"rules[{named(pattern)}]", f"is for no tool of this node{hint}")
+
+
+def _meant_stem(stem: str, tools: Iterable[str]) -> str:
+    """The same for what stands before a `*`; short as it is, it has to be nearer."""
+    near = get_close_matches(stem, {name[: len(stem)] for name in tools}, 1, 0.8)
+    return f"; did you mean {near[0] + '*'!r}?" if near else ""
 
 
 def _check_approvals(approvals: object, outbox: object) -> None:
