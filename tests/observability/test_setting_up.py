@@ -149,6 +149,8 @@ def test_a_file_in_another_folder_is_another_file(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert setup(steps="steps.db", metrics=False) is not first
+    assert first.recorder is not None
+    first.recorder.close()  # It would listen for as long as a run of its time may go on.
 
 
 def test_other_settings_take_the_place_of_the_first(seen: Callable[..., Observability], langfuse: Receiver) -> None:
