@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 VERSION: Final = 1
@@ -87,18 +88,35 @@ it."""
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
-_listeners: tuple[tuple[Listener], ...] = ()
+
+@dataclass(slots=True, eq=False)
+class _Subscription:
+    """One per call of `subscribe`, so that each ends by itself."""
+
+    listener: Listener
+    told: set[str] = field(default_factory=set)
+    """Kinds of failures that the log has seen."""
+
+
+_listeners: tuple[_Subscription, ...] = ()
 _changing = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
 def emit(name: str, **attributes: Any) -> None:
     """Tell the listeners. Costs well under a microsecond while there are none."""
-    for (listener,) in _listeners:
+    for subscription in _listeners:
         try:
-            listener(name, attributes)
-        except Exception:
-            _log.warning("a listener failed on %s", name, exc_info=True)
+            subscription.listener(name, attributes)
+        except Exception as error:
+            _tell(subscription, name, type(error).__name__)
+
+
+def _tell(subscription: _Subscription, name: str, kind: str) -> None:
+    """Once for each kind of failure: guards speak many times a second."""
+    if kind not in subscription.told:
+        subscription.told.add(kind)
+        _log.warning("a listener failed on %s", name, exc_info=True)
 
 
 def listening() -> bool:
@@ -109,7 +127,7 @@ def listening() -> bool:
 def subscribe(listener: Listener) -> Callable[[], None]:
     """Add a listener; the returned function removes it again."""
     global _listeners
-    entry = (listener,)  # one per subscription, so that each ends by itself
+    entry = _Subscription(listener)
     with _changing:
         _listeners = (*_listeners, entry)
 

@@ -169,6 +169,22 @@ def test_a_listener_that_fails_is_ignored(
     assert "a-guard" not in caplog.text
 
 
+def test_a_listener_that_goes_on_failing_is_told_once_for_each_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """Guards speak many times a second: a log that is full of one traceback hides all others."""
+    errors = iter([ValueError(), ValueError(), KeyError(), ValueError()])
+
+    def broken(name: str, attributes: Mapping[str, Any]) -> None:
+        raise next(errors)
+
+    stop = subscribe(broken)
+    with caplog.at_level(logging.WARNING, logger=events.__name__):
+        for _ in range(4):
+            emit("run.finished")
+    stop()
+    kinds = [record.exc_info[0] for record in caplog.records if record.name == events.__name__ and record.exc_info]
+    assert kinds == [ValueError, KeyError]
+
+
 def test_ctrl_c_in_a_listener_is_not_swallowed() -> None:
     """Whoever stops the program means the program."""
 

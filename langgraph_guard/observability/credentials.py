@@ -1,5 +1,5 @@
 """What credentials look like: private keys, bearer tokens, the keys of well-known services, JSON web tokens, passwords
-in addresses and in `name=value` pairs, cookies, signatures in addresses, and card numbers.
+in addresses, in `name=value` pairs and on command lines, cookies, signatures in addresses, and card numbers.
 
 Names and e-mail addresses are none: who asked is what a trace is searched by.
 """
@@ -69,6 +69,7 @@ _TOKEN = _Shape(
 )
 _ADDRESS = re.compile(r"://(?:[^\s\"']++|[\"'](?![\s,:;)}\]>]|$))++")  # to a space, or to a quote that ends something
 _USER = re.compile(r"://[^\s/:@?#]{0,200}:(?!\d{1,5}(?:[/?#]|$))")  # and no port
+_ALONE = re.compile(r"(://)(?=[a-zA-Z_-]{0,40}\d)[\w-]{20,400}(?=@)")  # a token as the user, and no password
 _SCHEME = _Shape(
     r"\b((?ai:bearer|basic) {1,4}(?=[\w.~+/=-]{8})|(?ai:bearer) {1,4}(?=[a-zA-Z]{0,6}\d))[\w.~+/=-]{4,8000}",
     "bearer ",
@@ -83,10 +84,24 @@ _VALUE: Final = (
     r"|(?<=\")(?:[^\"\\\r\n]++|\\.)++|(?<=')(?:[^'\\\r\n]++|\\.)++"
     r"|(?!\\{1,3}[\"'])[^\s\"',;&]{1,4000}+)"
 )
-_NAMES: Final = ("password", "passwd", "pwd", "secret", "api[_-]?key", "access[_-]?key", "token", "authorization")
+_NAMES: Final = (
+    *("password", "passwd", "passphrase", "pwd", "secret", "token", "authorization"),
+    *("api[_-]?key", "access[_-]?key", "private[_-]?key"),
+)
 _NAMED = _Shape(
     rf"((?ai:{'|'.join(_NAMES)}){_BETWEEN}{_OPENING}){_VALUE}",
     *(rf"{name}{_BETWEEN}" for name in _NAMES),
+    shown=rf"\1{HIDDEN}",
+)
+_OPTION = _Shape(
+    rf"(--[\w-]{{0,40}}(?ai:{'|'.join(_NAMES)}) {{1,4}}{_OPENING})(?!-){_VALUE}",
+    "--[a-z]",
+    shown=rf"\1{HIDDEN}",
+)
+_COMMAND = _Shape(  # passwords of programs that take them behind one letter
+    r"((?:\bmysql\w{0,10} (?:[^\r\n]{0,200} )?-p|\bsshpass -p ?|\bredis-cli (?:[^\r\n]{0,200} )?-a ?"
+    r"|\bcurl (?:[^\r\n]{0,200} )?(?:-u|--user) ?[^\s:]{1,100}:))[^\s]{1,4000}+",
+    *("mysql", "sshpass", "redis-cli", "curl"),
     shown=rf"\1{HIDDEN}",
 )
 _HEADER = _Shape(  # a scheme and its credential; what stands in quotes is a value like any other
@@ -95,9 +110,10 @@ _HEADER = _Shape(  # a scheme and its credential; what stands in quotes is a val
     shown=rf"\1{HIDDEN}\2{HIDDEN}",
 )
 _COOKIE = _Shape(
-    rf"((?ai:cookie){_BETWEEN}{_OPENING})[^\s=;,\"']{{1,200}}=[^\r\n\"']{{0,8000}}+",
-    rf"cookie{_BETWEEN}",
-    shown=rf"\1{HIDDEN}",
+    rf"((?ai:cookie){_BETWEEN}{_OPENING})[^\s=;,\"']{{1,200}}=[^\r\n\"']{{0,8000}}+"
+    rf"|((?ai:cookies){_BETWEEN})\{{[^{{}}]{{1,8000}}+\}}",  # as a dict
+    rf"cookies?{_BETWEEN}",
+    shown=rf"\1\2{HIDDEN}",
 )
 _SIGNED = _Shape(  # in an address, whatever it is; elsewhere `key=` is a usual word
     r"([?&;][\w.-]{0,40}(?ai:key|sig|signature)=|\b(?ai:sig|signature)=(?=[^\s\"',;&]{0,40}\d))[^\s\"',;&]{1,4000}+",
@@ -117,7 +133,7 @@ _ISSUED = re.compile(
     r"|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{9,15}"  # Maestro
 )
 _SECRET_NAME = re.compile(
-    r"(?i)(?:password|passwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|token|authorization|credentials?"
+    r"(?i)(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|token|authorization|credentials?"
     r"|cookies?)$"
 )
 
@@ -130,7 +146,7 @@ def default_redact(text: str) -> str:
     text = _TOKEN.hide(text, text)
     if "@" in text:
         text = _ADDRESS.sub(_address, text)
-    for shape in (_COOKIE, _HEADER, _NAMED, _SIGNED):
+    for shape in (_COMMAND, _OPTION, _COOKIE, _HEADER, _NAMED, _SIGNED):
         text = shape.hide(text, small)
     return _CARD.sub(_card, text)
 
@@ -149,7 +165,9 @@ def _address(found: re.Match[str]) -> str:
     """A password may hold what ends it in a correct address: it is taken to go on to the last `@`."""
     text = found[0]
     user, end = _USER.search(text), text.rfind("@")
-    return f"{text[: user.end()]}{HIDDEN}{text[end:]}" if user is not None and user.end() < end else text
+    if user is not None and user.end() < end:
+        return f"{text[: user.end()]}{HIDDEN}{text[end:]}"
+    return _ALONE.sub(rf"\1{HIDDEN}", text)
 
 
 def _card(found: re.Match[str]) -> str:

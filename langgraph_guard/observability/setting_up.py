@@ -231,6 +231,7 @@ def _add_steps(seen: Observability, settings: Settings) -> None:
 
         recorder = StepRecorder(settings.steps, redactor=seen.redactor)
         seen.owns_recorder = True
+        seen.stops.append(recorder.leave)
     seen.recorder = recorder
     seen.handlers.append(recorder)
     seen.flushers.append(Flusher(lambda: recorder.flush(PATIENCE)))

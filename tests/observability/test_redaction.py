@@ -46,6 +46,8 @@ HARMLESS = (
     "[here](http://localhost:3000) bob@example.com",
     "sorted(rows, key=by_name), and the cookie: chocolate, sig=none",
     "the basic idea of a bearer of news",
+    "run it with --token-limit 100 --secret-santa --password --verbose",
+    "mysql -p shop, curl -u bob, ssh://git@github.com:22/a, https://a-long-name-of-somebody@x.y",
     "",
 )
 LUHN_VALID_IDS = (
@@ -94,12 +96,22 @@ def test_a_credential_is_taken_out(secret: str) -> None:
         ("Cookie: sid=abc; theme=dark\nHost: x", f"Cookie: {HIDDEN}\nHost: x"),
         ("Set-Cookie: sid=abc; Path=/; HttpOnly", f"Set-Cookie: {HIDDEN}"),
         ('{"cookie": "sid=abc; theme=dark"}', f'{{"cookie": "{HIDDEN}"}}'),
+        ("get(url, cookies={'sid': 'abc'}, n=1)", f"get(url, cookies={HIDDEN}, n=1)"),
+        ("tool --password hunter2 --user bob", f"tool --password {HIDDEN} --user bob"),
+        ("tool --db-password 'hunter2 x' -v", f"tool --db-password '{HIDDEN}' -v"),
+        ("mysql -h db -u bob -phunter2 shop", f"mysql -h db -u bob -p{HIDDEN} shop"),
+        ("sshpass -p hunter2 ssh h", f"sshpass -p {HIDDEN} ssh h"),
+        ("redis-cli -h h -a hunter2 get x", f"redis-cli -h h -a {HIDDEN} get x"),
+        ("curl -s -u bob:hunter2 http://h", f"curl -s -u bob:{HIDDEN} http://h"),
+        ("passphrase: hunter2", f"passphrase: {HIDDEN}"),
+        ("https://0123456789abcdef0123@git.x.y/z", f"https://{HIDDEN}@git.x.y/z"),
     ],
     ids=[
         *("bearer", "url", "json", "environment", "query", "quoted", "escaped", "json in json", "not closed"),
         *("url with a slash", "url with more at", "url with a mark", "url in a url", "short bearer", "token", "said"),
         *("bytes", "empty", "three quotes", "url with a quote", "compact json"),
         *("key", "shared access", "signed", "signature", "connection", "cookie", "set-cookie", "cookie in json"),
+        *("cookies", "option", "quoted option", "mysql", "sshpass", "redis-cli", "curl", "passphrase", "user alone"),
     ],
 )
 def test_what_stands_beside_a_telling_name_is_taken_out(text: str, shown: str) -> None:
@@ -157,6 +169,8 @@ _EVIL = [
         "3782 822463 ",
     ),
     *("bearer a", "bearer 1", "basic aaaaaaa", '"', "\\"),
+    *("--", "--token ", "--a", "mysql ", "mysql a ", "curl -u ", "curl a:", "redis-cli ", "cookies={", "cookies={a"),
+    *("://a0@", "@://a1", "passphrase: "),
 ]
 
 
@@ -171,11 +185,14 @@ _PARTS = [
     *("sk", "pk", "rk", "AKIA", "ASIA", "ghp", "github_pat", "xox", "AIza", "eyJ", "Bearer", "BASIC", "İ", "ſ", "K"),
     *("Password", "passwd", "PWD", "secret", "api", "access", "Key", "toKen", "Authorization", "\u00a0", "\n"),
     *("cookie", "SIG", "Signature", "hf", "npm", "glpat", "SG", "ya29", "lsv2_pt", "?", "&", ";", "\\", "4", "1"),
+    *("mysql", "curl", "redis-cli", "sshpass", "-p", "-a", "-u", "--", "cookies", "{", "}", "passphrase"),
     *("-", "_", " ", ":", "=", '"', "'", ".", "b", "x" * 30, "A1B2C3D4E5F6G7H8"),
 ]
 
 
-@pytest.mark.parametrize("shape", ["_SCHEME", "_TOKEN", "_NAMED", "_HEADER", "_COOKIE", "_SIGNED"])
+@pytest.mark.parametrize(
+    "shape", ["_SCHEME", "_TOKEN", "_NAMED", "_HEADER", "_COOKIE", "_SIGNED", "_OPTION", "_COMMAND"]
+)
 @given(parts=st.lists(st.sampled_from(_PARTS), max_size=12))
 def test_a_quick_look_misses_no_secret(shape: str, parts: list[str]) -> None:
     """It is what makes a text without secrets cheap; a secret that it passes over is in every trace."""

@@ -118,9 +118,13 @@ class StepRecorder(GraphCallbackHandler):
         """Whether all is written within `timeout` seconds."""
         return self._writer.flush(timeout) if self._writer else True
 
-    def close(self, timeout: float = CLOSING) -> bool:
-        """The same, and take nothing more."""
+    def leave(self) -> None:
+        """Listen to guards no more. While others do, runs under way are recorded to their end all the same."""
         self._leave()
+
+    def close(self, timeout: float = CLOSING) -> bool:
+        """Flush, and take nothing more."""
+        self.leave()
         return self._writer.close(timeout) if self._writer else True
 
     def _put(self, record: Draft | Step) -> None:
