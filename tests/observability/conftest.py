@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -73,4 +72,3 @@ def seen(langfuse: Receiver) -> Callable[..., Observability]:
 def _end(timeout: float = 0.0) -> None:
     if (listening := current()) is not None:
         listening.close(timeout)
-    gc.collect()  # A recorder whose place another took listens until nobody holds it: the next test is not its run.

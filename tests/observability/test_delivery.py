@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.events import emit, listening
 from langgraph_guard.observability import run_config, setup
 from langgraph_guard.observability.delivery import Delivery, cause_of, heard, place
 from langgraph_guard.observability.handle import Dropped, Observability
@@ -297,6 +298,34 @@ def test_a_run_under_way_is_shown_to_its_end(no_langfuse: None) -> None:
     until(lambda: "whole" in [step.name for step in steps], "all that was waiting is sent")
     assert first.flush(ENOUGH)
     assert "whole" in [span.name for span in exporter.get_finished_spans()]
+
+
+def test_a_run_under_way_hears_its_guards_to_its_end(no_langfuse: None) -> None:
+    """What a guard refuses at the end of a run belongs into the log of that run."""
+    steps: list[Any] = []
+    first = setup(steps=steps.append, metrics=False)
+
+    def anew(state: MessagesState) -> dict[str, Any]:
+        setup(steps=[], metrics=False)
+        emit("breaker.refused", breaker="b", key="search", state="open", retry_after=1.0)
+        return {}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("anew", anew)
+    graph.add_edge(START, "anew")
+    graph.add_edge("anew", END)
+    graph.compile().invoke({"messages": []}, run_config())
+    assert first.flush(ENOUGH)
+    assert "breaker.refused" in [step.name for step in steps]
+
+
+def test_whose_place_is_taken_listens_no_more(no_langfuse: None) -> None:
+    """Each would hear every guard of the program from then on, for as long as somebody holds it."""
+    first = setup(steps=[], metrics=False)
+    second = setup(steps=[], metrics=False)
+    second.close()
+    assert first.closed
+    assert not listening()
 
 
 def test_after_a_wrong_setting_the_first_listens_on(no_langfuse: None, tmp_path: Any) -> None:
