@@ -32,9 +32,9 @@ FIXED: Final[Mapping[str, str]] = {
     "breaker.refused": "block",
     "approval.asked": "escalate",
     "approval.expired": "reject",
-    "effect.found": "reuse",
     "effect.refused": "block",
     "tool.retried": "retry",
+    "tool.replayed": "reuse",
     "tool.cleaned": "sanitize",
     "context.repaired": "repair",
     "context.compacted": "summarize",
@@ -121,6 +121,8 @@ def _word(event: str, attributes: Mapping[str, Any]) -> str:
         return "allow" if attributes.get("status") in ("ok", "success") else "fail"
     if event == "effect.ended":
         return "allow" if attributes.get("state") == "done" else "fail"
+    if event == "effect.found":
+        return "reuse" if attributes.get("state") == "done" else "block"
     if event == "loop.found":
         return RUNGS.get(str(attributes.get("rung")), "warn")
     if event.startswith("approval.") and event not in FIXED:

@@ -199,10 +199,9 @@ def drawn(trace: Trace, *, quiet: bool = False, when: bool = False) -> Tree:
 
 
 def mark_of(step: Step) -> tuple[str, str]:
-    """What stands before a step. A call that was made before, and has no result, is one that was not made."""
-    is_lost = step.name == "effect.found" and step.attrs.get("state") != "done"
+    """What stands before a step. An error that a recording answered with is shown as one."""
     has_failed = step.name == "tool.replayed" and step.attrs.get("status") == "error"
-    status = "warn" if is_lost else "error" if has_failed else step.status
+    status = "error" if has_failed else step.status
     return MARKS.get(status, ("?", "white"))
 
 

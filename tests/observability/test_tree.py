@@ -11,6 +11,7 @@ import pytest
 from langgraph_guard.events import SCHEMA
 from langgraph_guard.observability import tree
 from langgraph_guard.observability.steps import Step
+from langgraph_guard.observability.steps.guards import status_of
 from langgraph_guard.observability.words import words
 from tests.observability.stepped import recorded
 
@@ -245,8 +246,11 @@ def test_every_event_that_gets_a_record_has_words(event: str) -> None:
 
 def test_an_execution_in_doubt_is_not_drawn_as_one_that_went_well() -> None:
     """Nobody knows whether the card was charged: the mark says so before anybody has read a word."""
-    found = step(1, kind="guard", name="effect.found", status="allow", attrs={"tool": "charge", "state": "in_doubt"})
-    assert lines(run(), found)[2] == "! guard.effect.found [charge: in doubt, not run again]"
+    said = {"tool": "charge", "state": "in_doubt"}
+    status = status_of("effect.found", said)
+    assert status is not None
+    found = step(1, kind="guard", name="effect.found", status=status, attrs=said)
+    assert lines(run(), found)[2] == "✗ guard.effect.found [block, charge: in doubt, not run again]"
 
 
 def answered(number: int, tool: str, error_type: str | None) -> Step:
