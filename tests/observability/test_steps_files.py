@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.events import listening
 from langgraph_guard.observability.steps import Step, StepRecorder, read
 from langgraph_guard.observability.steps.sinks import Called
 from langgraph_guard.observability.steps.writer import Writer
@@ -430,6 +431,66 @@ def test_a_child_of_a_fork_writes_its_own(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(file)], check=True, timeout=120)
     assert sorted(each.name for each in read(file)) == ["before", "child", "parent"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_loses_nothing_when_its_parent_ends_first(tmp_path: Path) -> None:
+    """SQLite removes its log with the last connection that it knows of: a child that has its parent's would go on
+    writing into a file that is not there."""
+    file = tmp_path / "steps.db"
+    code = (
+        "import os, sys\n"
+        "from langgraph_guard.observability.steps import Step, StepRecorder\n"
+        "recorder = StepRecorder(sys.argv[1])\n"
+        "def add(name):\n"
+        "    recorder.add(Step(ts=1, trace_id='t', id=name, kind='tool', name=name))\n"
+        "    assert recorder.flush(60)\n"
+        "add('parent')\n"
+        "began, over = os.pipe(), os.pipe()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    add('first')\n"
+        "    os.write(began[1], b'x')\n"
+        "    os.read(over[0], 1)\n"
+        "    add('second')\n"
+        "    os._exit(0)\n"
+        "os.read(began[0], 1)\n"
+        "recorder.close()\n"
+        "os.write(over[1], b'x')\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(file)], check=True, timeout=120)
+    assert sorted(each.name for each in read(file)) == ["first", "parent", "second"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_ends_although_its_parent_was_writing(tmp_path: Path) -> None:
+    """A lock that another thread held at the fork stays locked in the child, and nobody is there to free it."""
+    code = (
+        "import os, sys, threading\n"
+        "from langgraph_guard.observability.steps import StepRecorder\n"
+        "recorder = StepRecorder(sys.argv[1])\n"
+        "held, over = threading.Event(), threading.Event()\n"
+        "def hold():\n"
+        "    with recorder._writer._lock:\n"
+        "        held.set()\n"
+        "        over.wait()\n"
+        "threading.Thread(target=hold, daemon=True).start()\n"
+        "held.wait()\n"
+        "child = os.fork()\n"
+        "if child == 0: sys.exit()\n"
+        "over.set()\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "steps.db")], check=True, timeout=120)
+
+
+def test_a_recorder_that_nobody_holds_listens_no_more() -> None:
+    """At once, and not when the garbage collector comes by."""
+    recorder = StepRecorder([])
+    assert listening()
+    del recorder
+    assert not listening()
 
 
 def test_several_recorders_write_one_file(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ the next one at once; only one thread of each process stands in the queue of pro
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sqlite3
 import threading
@@ -22,6 +21,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from langgraph_guard.backends.sqlite.schema import STORE, prepare
 from langgraph_guard.errors import GuardError, StoreError, StoreRefused, StoreUnavailable
+from langgraph_guard.forks import halt_in_forks
 
 Result = TypeVar("Result")
 Work: TypeAlias = Callable[[sqlite3.Connection], Result]
@@ -69,8 +69,7 @@ class File:
         self._identity: tuple[int, int] | None = None
         self._late: deque[Callable[[], object]] = deque()
         weakref.finalize(self, _close, self._reader, self._writer)
-        with _FORKING:
-            _FILES.add(self)
+        halt_in_forks(self)
 
     def read(self, doing: str, work: Work[Result], since: float | None = None) -> Result:
         """The result of `work` on the file as it is at one moment; `work` only reads, and may be run again.
@@ -144,19 +143,20 @@ class File:
 
     # Around a fork
 
-    def _halt(self) -> None:
+    def halt(self) -> None:
+        """Have nothing open: SQLite remembers by process what it has locked, and a child believes to hold locks that it
+        does not hold. Somebody else may then remove the log that it writes to."""
         for lane in (self._reader, self._writer):  # in the order in which a finalizer may come to hold both
             lane.lock.acquire()
             lane.close()
 
-    def _go_on(self) -> None:
+    def go_on(self, *, as_child: bool) -> None:
+        if as_child:
+            self._late.clear()
         for lane in (self._writer, self._reader):
+            if as_child:
+                lane.renew()
             lane.lock.release()
-
-    def _begin_as_a_child(self) -> None:
-        self._late.clear()
-        for lane in (self._reader, self._writer):
-            lane.renew()
 
 
 def _transaction(connection: sqlite3.Connection, begin: str, work: Work[Result]) -> Result:
@@ -208,35 +208,3 @@ def _close(*lanes: Lane) -> None:
         if lane.lock.acquire(timeout=1):  # a daemon thread that is still at it keeps it
             lane.close()
             lane.lock.release()
-
-
-# SQLite remembers by process what it has locked. A child that inherits this believes to hold locks that it does not
-# hold, and somebody else may then remove the log that it writes to. So nothing is open while a process forks.
-
-_FILES: Final[weakref.WeakSet[File]] = weakref.WeakSet()
-_HALTED: Final[list[File]] = []
-_FORKING: Final = threading.RLock()
-
-
-def _before_a_fork() -> None:
-    _FORKING.acquire()
-    for file in list(_FILES):
-        file._halt()
-        _HALTED.append(file)
-
-
-def _after_a_fork() -> None:
-    for file in _HALTED:
-        file._go_on()
-    _HALTED.clear()
-    _FORKING.release()
-
-
-def _after_a_fork_in_the_child() -> None:
-    for file in _HALTED:
-        file._begin_as_a_child()
-    _after_a_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nobody forks
-    os.register_at_fork(before=_before_a_fork, after_in_parent=_after_a_fork, after_in_child=_after_a_fork_in_the_child)

@@ -18,8 +18,8 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
 
-from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 from langgraph_guard.errors import CorruptCheckpoint
+from langgraph_guard.forks import renew_in_children
 
 LONGEST: Final = 96
 """Bytes of a part; what would be longer is hashed, and cannot be turned back."""

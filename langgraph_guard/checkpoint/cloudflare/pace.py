@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from langgraph_guard.checkpoint.cloudflare.dates import ServerClock
-from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
+from langgraph_guard.forks import renew_in_children
 
 _REMAINING: Final = re.compile(r"\br=(\d+)")
 _RESET: Final = re.compile(r"\bt=(\d+)")

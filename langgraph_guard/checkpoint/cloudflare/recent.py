@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 from langgraph_guard.checkpoint.cloudflare.transport import Listed, Pair
+from langgraph_guard.forks import renew_in_children
 
 CACHED: Final = 64 * 2**20
 """Bytes of values that are kept with their keys, those of the last reads and writes."""

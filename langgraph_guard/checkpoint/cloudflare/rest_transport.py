@@ -10,10 +10,10 @@ from typing import Any, Final
 import httpx
 
 from langgraph_guard.checkpoint.cloudflare import rest
-from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 from langgraph_guard.checkpoint.cloudflare.pace import Pace
 from langgraph_guard.checkpoint.cloudflare.per_loop import PerLoop
 from langgraph_guard.checkpoint.cloudflare.transport import Page, Pair
+from langgraph_guard.forks import renew_in_children
 
 PATIENCE: Final = httpx.Timeout(30.0, connect=5.0)
 """Seconds without a byte in either direction. A body of many megabytes may take longer than a saver's deadline."""

@@ -11,9 +11,9 @@ from langgraph_guard.checkpoint.cloudflare.clock import Clock
 from langgraph_guard.checkpoint.cloudflare.commands import Action, Command, Delivery, PutMany, Request, Wait
 from langgraph_guard.checkpoint.cloudflare.commits import Queue, Ticket, commit
 from langgraph_guard.checkpoint.cloudflare.delivery import Terms, deliver
-from langgraph_guard.checkpoint.cloudflare.forks import renew_in_children
 from langgraph_guard.checkpoint.cloudflare.transport import Pair, Transport
 from langgraph_guard.flow import run
+from langgraph_guard.forks import renew_in_children
 
 Stored = Callable[[Sequence[Pair]], None]
 

@@ -35,11 +35,9 @@ class Draft(NamedTuple):
     @property
     def chars(self) -> int:
         """About what it takes in memory beside a few small objects."""
-        return _chars(self.unit.args) + _chars(self.result) + sum(map(_chars, self.unit.attrs.values()))
-
-
-def _chars(value: object) -> int:
-    return len(value) if isinstance(value, str) else 0
+        unit = self.unit
+        said = (unit.args, self.result, *unit.attrs.values())
+        return sum(len(each) for each in said if isinstance(each, str))
 
 
 class Place(TypedDict):

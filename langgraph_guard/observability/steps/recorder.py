@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, ParamSpec
 from uuid import UUID
 
@@ -89,16 +90,17 @@ class StepRecorder(GraphCallbackHandler):
     ) -> None:
         _check(max_queue, max_chars)
         redactor = Redactor() if redactor is None else redactor
-        self._list: list[Step] | None = sink if isinstance(sink, list) else None
-        opened = None if self._list is not None else sink_of(sink)
+        opened = None if isinstance(sink, list) else sink_of(sink)
         if prompts and not isinstance(opened, Store | Lines):
             raise ConfigError("prompts", "are kept in files alone: give a *.db or *.jsonl")
         self._shown = Shown(redactor, max_chars)
-        self._clerk = Clerk(self._shown, _read(price_book(None) if price is None else price))
-        self._records = Records(self._shown, self._clerk, self._put)
+        clerk = Clerk(self._shown, _read(price_book(None) if price is None else price))
+        self._writer = None if opened is None else Writer(opened, max_queue, clerk.finished)
+        # Nothing of it refers to the recorder: one that nobody holds any more ends at once.
+        self._put = partial(_into_a_list, sink, clerk) if self._writer is None else partial(_into_a_queue, self._writer)
+        self._records = Records(self._shown, clerk, self._put)
         self._tools = ToolCalls(self._records, self._shown)
         self._models = ModelCalls(self._records, self._shown, Prompts(redactor) if prompts else None)
-        self._writer = Writer(opened, max_queue, self._clerk.finished) if opened is not None else None
         self._leave = shared.start()
         charged(self)
         weakref.finalize(self, _end, self._leave, self._writer)
@@ -126,12 +128,6 @@ class StepRecorder(GraphCallbackHandler):
         """Flush, and take nothing more."""
         self.leave()
         return self._writer.close(timeout) if self._writer else True
-
-    def _put(self, record: Draft | Step) -> None:
-        if self._list is not None:
-            self._list.append(self._clerk.finished(record))
-        elif self._writer is not None:
-            self._writer.put(record, record.chars if isinstance(record, Draft) else 0)
 
     # Chains: runs, nodes, and what is between
 
@@ -274,6 +270,14 @@ class StepRecorder(GraphCallbackHandler):
     def on_charge(self, event: str, said: Mapping[str, Any]) -> None:
         """What a meter says of a call outside the runs of this recorder, or of a call that is a run by itself."""
         self._records.bills.said(event, None, said)
+
+
+def _into_a_list(steps: list[Step], clerk: Clerk, record: Draft | Step) -> None:
+    steps.append(clerk.finished(record))
+
+
+def _into_a_queue(writer: Writer[Draft | Step], record: Draft | Step) -> None:
+    writer.put(record, record.chars if isinstance(record, Draft) else 0)
 
 
 def _is_node(tags: list[str] | None) -> bool:

@@ -21,14 +21,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.forks import halt_in_forks
 from langgraph_guard.observability.steps.step import FIELDS, VERSION, Step
 from langgraph_guard.observability.steps.writer import BATCH
 
@@ -55,34 +56,47 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
-        self._pid = 0
         try:
             with closing(self._opened()) as db:
                 _prepare(db)
         except sqlite3.Error as error:
             raise ConfigError("steps", f"cannot be written to: {error}") from error
+        halt_in_forks(self)
 
     def write(self, steps: list[Step]) -> None:
-        db = self._connection()
-        try:
-            with db:
-                db.executemany(_INSERT, [_row(step) for step in steps])
-        except sqlite3.Error:
-            self.close()  # The next ones get a new connection: the file may have been moved, the disk may be free.
-            raise
+        rows = [_row(step) for step in steps]
+        with self._lock:
+            db = self._connection()
+            try:
+                with db:
+                    db.executemany(_INSERT, rows)
+            except sqlite3.Error:
+                self.close()  # The next ones get a new connection: the file may have been moved, the disk may be free.
+                raise
 
     def close(self) -> None:
-        if self._db is not None and self._pid == os.getpid():
-            self._db.close()
-        self._db = None
+        with self._lock:
+            db, self._db = self._db, None
+            if db is not None:
+                db.close()
+
+    def halt(self) -> None:
+        """Have nothing open: SQLite remembers by process what it has locked, and a child believes to hold locks that it
+        does not hold. Somebody else may then remove the log that it writes to."""
+        self._lock.acquire()
+        self.close()
+
+    def go_on(self, *, as_child: bool) -> None:
+        self._lock.release()
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is not None and self._file != _identity(self._path):
             self.close()  # Moved away to be kept, or deleted to make room: what comes next is in a new one.
-        if self._db is None or self._pid != os.getpid():  # No connection outlives a fork.
-            self._db, self._pid = self._opened(), os.getpid()
+        if self._db is None:
+            self._db = self._opened()
             _prepare(self._db)
             self._file = _identity(self._path)
         return self._db

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -69,46 +69,49 @@ class Unit:
 
 
 class Units:
-    """The open units of a recorder, by LangChain's id. Callbacks come from many threads."""
+    """The open units of a recorder, by LangChain's id as a number, which is looked up faster.
+
+    Callbacks come from many threads. Each asks the dict one thing at a time, which needs no lock.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: dict[UUID, Unit] = {}
-        # Wall time that never goes back: steps are drawn in the order in which they began.
-        self._epoch = time.time() - time.perf_counter()
+        self._open: dict[int, Unit] = {}
+        self._epoch = 0.0
 
     def __len__(self) -> int:
         return len(self._open)
 
     def get(self, id: UUID | None) -> Unit | None:
-        return None if id is None else self._open.get(id)
+        return None if id is None else self._open.get(id.int)
 
     def now(self) -> tuple[float, float]:
-        """Epoch seconds, and the clock that durations are measured with."""
-        began = time.perf_counter()
+        """Epoch seconds, and the clock that durations are measured with.
+
+        The former never go back: steps are drawn in the order in which they began. Where the wall clock goes on while
+        the other one stands still, as in a machine that sleeps, they follow it.
+        """
+        wall, began = time.time(), time.perf_counter()
+        self._epoch = max(self._epoch, wall - began)  # Not more than it is, whatever comes between the two.
         return self._epoch + began, began
 
     def open(self, unit: Unit) -> None:
         if unit.around is not None:
             unit.around.has_parts = True
-        with self._lock:
-            if len(self._open) >= MOST_OPEN:
-                self._open.pop(next(iter(self._open)))
-            self._open[unit.id] = unit
+        if len(self._open) >= MOST_OPEN:
+            self._forget_the_oldest()
+        self._open[unit.id.int] = unit
 
     def close(self, id: UUID) -> Unit | None:
-        with self._lock:
-            return self._open.pop(id, None)
+        return self._open.pop(id.int, None)
 
     def left_below(self, root: Unit) -> list[Unit]:
         """Close what is still open below a run that has ended; the innermost first."""
-        with self._lock:
-            if not self._open:
-                return []
-            left = [unit for unit in self._open.values() if unit.run is root]
-            for unit in left:
-                del self._open[unit.id]
-        return left[::-1]
+        left = [unit for unit in list(self._open.values()) if unit.run is root] if self._open else []
+        return [unit for unit in reversed(left) if self.close(unit.id) is not None]
+
+    def _forget_the_oldest(self) -> None:
+        with suppress(RuntimeError, StopIteration):  # Another thread changes the dict: the next one forgets another.
+            self._open.pop(next(iter(self._open)), None)
 
 
 def first(metadata: Mapping[str, Any] | None, *names: str) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
+from langgraph_guard.forks import renew_in_children
 from langgraph_guard.observability.steps.step import Step
 
 _log = logging.getLogger(__name__)
@@ -48,11 +48,13 @@ class Writer(Generic[Record]):
         self._sink = sink
         self._most = most
         self._make = make
-        self._start_anew()
+        self.renew()
+        renew_in_children(self)
 
-    def _start_anew(self) -> None:
-        self._pid = os.getpid()
-        self._changed = threading.Condition()
+    def renew(self) -> None:
+        """Begin anew: a fork has no threads, and its parent writes what was waiting."""
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._queue: deque[tuple[Record, int]] = deque()
         self._chars = 0
         self._busy = 0
@@ -62,9 +64,7 @@ class Writer(Generic[Record]):
         self._thread: threading.Thread | None = None
 
     def put(self, record: Record, chars: int = 0) -> None:
-        if self._pid != os.getpid():
-            self._start_anew()  # A fork has no threads, and its parent writes what was waiting.
-        with self._changed:
+        with self._lock:
             if self._closed or len(self._queue) >= self._most or (self._queue and self._chars + chars > MOST_CHARS):
                 self._lose(1, "closed" if self._closed else "its queue is full")
                 return
@@ -79,9 +79,7 @@ class Writer(Generic[Record]):
     def flush(self, timeout: float) -> bool:
         """Whether all that was put before is written, or lost, within `timeout` seconds."""
         until = time.monotonic() + timeout
-        if self._pid != os.getpid():
-            return True
-        with self._changed:
+        with self._lock:
             self._flushing += 1
             self._changed.notify_all()
             try:
@@ -92,7 +90,7 @@ class Writer(Generic[Record]):
     def close(self, timeout: float) -> bool:
         """Write what waits, for `timeout` seconds at the most, and take nothing more."""
         done = self.flush(timeout)
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._changed.notify_all()
         if self._thread is None:
@@ -106,10 +104,10 @@ class Writer(Generic[Record]):
             try:
                 self._sink.write(self._made(batch))
             except Exception as error:
-                with self._changed:
+                with self._lock:
                     self._lose(len(batch), f"{type(error).__name__} while writing")
             finally:
-                with self._changed:
+                with self._lock:
                     self._busy = 0
                     self._changed.notify_all()
         self._end()
@@ -121,13 +119,13 @@ class Writer(Generic[Record]):
             try:
                 steps.append(self._make(record))
             except Exception as error:
-                with self._changed:
+                with self._lock:
                     self._lose(1, f"{type(error).__name__} while making one")
         return steps
 
     def _next(self) -> list[Record]:
         """The next records; none when it is closed and all are written."""
-        with self._changed:
+        with self._lock:
             while not self._queue and not self._closed:
                 self._changed.wait()
             if self._sink.batch > 1:
