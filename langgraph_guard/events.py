@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from traceback import format_tb
 from typing import Any, Final
 
 VERSION: Final = 1
@@ -109,14 +110,16 @@ def emit(name: str, **attributes: Any) -> None:
         try:
             subscription.listener(name, attributes)
         except Exception as error:
-            _tell(subscription, name, type(error).__name__)
+            _tell(subscription, name, error)
 
 
-def _tell(subscription: _Subscription, name: str, kind: str) -> None:
-    """Once for each kind of failure: guards speak many times a second."""
+def _tell(subscription: _Subscription, name: str, error: Exception) -> None:
+    """Once for each kind of failure: guards speak many times a second. Where it was raised, and not what it says."""
+    kind = type(error).__name__
     if kind not in subscription.told:
         subscription.told.add(kind)
-        _log.warning("a listener failed on %s", name, exc_info=True)
+        where = "".join(format_tb(error.__traceback__)).rstrip()
+        _log.warning("a listener failed on %s: %s\n%s", name, kind, where)
 
 
 def listening() -> bool:

@@ -41,7 +41,8 @@ class _Shape:
 # characters: linear time, whatever the text.
 # Where letters of either case are meant, they are ASCII letters: what has others in their place is another word.
 _KEY_BLOCK = re.compile(
-    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:[^-]|-(?!----)){0,20000}+(?:-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 _TOKEN = _Shape(
     r"\b(?:sk|pk|rk)[-_][\w-]{16,400}"  # OpenAI, Anthropic, Langfuse, Stripe
@@ -51,6 +52,11 @@ _TOKEN = _Shape(
     r"|\bAIza[\w-]{30,60}|\bya29\.[\w-]{16,4000}"  # Google
     r"|\bhf_[0-9A-Za-z]{20,400}|\bnpm_[0-9A-Za-z]{20,400}|\blsv2_[a-z]{2}_\w{16,400}"  # Hugging Face, npm, LangSmith
     r"|\bSG\.[\w-]{16,100}\.[\w-]{16,100}"  # SendGrid
+    r"|\b(?:gsk|pcsk|r8|whsec|figd|ntn|lin_api|dop_v1|shp[a-z]{2})_\w{16,400}"  # Groq, Pinecone, Replicate, Stripe …
+    r"|\b(?:xai|tvly|pplx|nvapi|pypi|GOCSPX)-[\w-]{16,4000}"  # xAI, Tavily, Perplexity, NVIDIA, PyPI, Google
+    r"|\bhvs\.[\w-]{16,400}|\bATATT3[\w=-]{16,400}|\bAKCp[0-9A-Za-z]{16,400}"  # Vault, Atlassian, Artifactory
+    r"|\bAGE-SECRET-KEY-1[0-9A-Z]{16,400}|\bSK[0-9a-f]{32}\b"  # age, Twilio
+    r"|(?<=hooks\.slack\.com/services/)[\w/]{16,100}|(?<!\d)\d{8,10}:AA[\w-]{30,40}"  # Slack, Telegram
     r"|(?<![\w-])eyJ[\w-]{8,8000}\.[\w-]{8,8000}(?:\.[\w-]{0,8000})?",  # JSON web tokens
     *(rf"{two}[-_][\w-]{{16}}" for two in ("sk", "pk", "rk")),
     "AKIA[0-9A-Z]{16}",
@@ -66,18 +72,28 @@ _TOKEN = _Shape(
     r"lsv2_[a-z]",
     r"SG\.[\w-]{16}",
     r"eyJ[\w-]{8}",
+    *(rf"{two}_\w{{16}}" for two in ("gsk", "pcsk", "r8", "whsec", "figd", "ntn", "lin_api", "dop_v1")),
+    r"shp[a-z]{2}_\w{16}",
+    *(rf"{two}-[\w-]{{16}}" for two in ("xai", "tvly", "pplx", "nvapi", "pypi", "GOCSPX")),
+    r"hvs\.[\w-]{16}",
+    "ATATT3",
+    "AKCp",
+    "AGE-SECRET-KEY-1",
+    "SK[0-9a-f]{32}",
+    "hooks.slack.com/services/",
+    ":AA[\\w-]{30}",
 )
 _ADDRESS = re.compile(r"://(?:[^\s\"']++|[\"'](?![\s,:;)}\]>]|$))++")  # to a space, or to a quote that ends something
 _USER = re.compile(r"://[^\s/:@?#]{0,200}:(?!\d{1,5}(?:[/?#]|$))")  # and no port
-_ALONE = re.compile(r"(://)(?=[a-zA-Z_-]{0,40}\d)[\w-]{20,400}(?=@)")  # a token as the user, and no password
+_ALONE = re.compile(r"(://)(?=[a-zA-Z_-]{0,40}\d)[\w-]{16,400}(?=@)")  # a token as the user, and no password
 _SCHEME = _Shape(
     r"\b((?ai:bearer|basic) {1,4}(?=[\w.~+/=-]{8})|(?ai:bearer) {1,4}(?=[a-zA-Z]{0,6}\d))[\w.~+/=-]{4,8000}",
     "bearer ",
     "basic ",
     shown=rf"\1{HIDDEN}",
 )
-_BETWEEN: Final = r"\\{0,3}[\"']?\s{0,8}[:=]\s{0,8}"
-"""A name and its value, in a header, in an assignment, in JSON and in JSON that is a text in JSON."""
+_BETWEEN: Final = r"\\{0,3}[\"']?\s{0,8}(?:[:=]>?|%3[aAdD])\s{0,8}(?:[|>][-+]?\n\s{0,40})?"
+"""A name and its value: in a header, an assignment, JSON, JSON that is a text in JSON, an address, YAML."""
 _OPENING: Final = r"(?:[bBrRuU]{0,2}(?:\"{3}|'{3}|\\{0,3}[\"']))?+"
 _VALUE: Final = (
     r"(?:(?<=\\[\"'])[^\"'\\\r\n]++"  # what begins with a quote goes on to the next, or to the line's end
@@ -85,12 +101,17 @@ _VALUE: Final = (
     r"|(?!\\{1,3}[\"'])[^\s\"',;&]{1,4000}+)"
 )
 _NAMES: Final = (
-    *("password", "passwd", "passphrase", "pwd", "secret", "token", "authorization"),
-    *("api[_-]?key", "access[_-]?key", "private[_-]?key"),
+    *("pass(?:word|wd|phrase|code)", "[_-]pass", "pwd", "secret", "token", "authorization"),
+    *("api[ _-]?key", "(?:access|private|secret)[_-]?key", "(?:encryption|signing)[_-]?key"),
+    "(?<![a-zA-Z])(?:otp|cvv|cvc)",
+)
+_LOOKS: Final = (
+    *("pass(?:word|wd|phrase|code)?", "pwd", "secret(?:[_-]?key)?", "token", "authorization", "api[ _-]?key"),
+    *("access[_-]?key", "private[_-]?key", "encryption[_-]?key", "signing[_-]?key", "otp", "cv[vc]"),
 )
 _NAMED = _Shape(
     rf"((?ai:{'|'.join(_NAMES)}){_BETWEEN}{_OPENING}){_VALUE}",
-    *(rf"{name}{_BETWEEN}" for name in _NAMES),
+    *(rf"{name}{_BETWEEN}" for name in _LOOKS),
     shown=rf"\1{HIDDEN}",
 )
 _OPTION = _Shape(
@@ -98,11 +119,26 @@ _OPTION = _Shape(
     "--[a-z]",
     shown=rf"\1{HIDDEN}",
 )
+_ELEMENT = _Shape(
+    rf"(<[\w:-]{{0,40}}(?ai:{'|'.join(_NAMES)})>)[^<>]{{1,4000}}+(?=<)",
+    *(rf"{name}>" for name in _LOOKS),
+    shown=rf"\1{HIDDEN}",
+)
+_TOLD: Final = ("pass(?:word|phrase|code)", "api key", "token", "secret")
+_SPOKEN = _Shape(
+    rf"((?ai:{'|'.join(_TOLD)}) (?:is|was):? {_OPENING})(?=\S{{0,100}}\d)[^\s\"',;]{{4,400}}+",
+    *(rf"{name} (?:is|was)" for name in _TOLD),
+    shown=rf"\1{HIDDEN}",
+)
 _COMMAND = _Shape(  # passwords of programs that take them behind one letter
     r"((?:\bmysql\w{0,10} (?:[^\r\n]{0,200} )?-p|\bsshpass -p ?|\bredis-cli (?:[^\r\n]{0,200} )?-a ?"
+    r"|\bdocker login (?:[^\r\n]{0,200} )?-p ?"
     r"|\bcurl (?:[^\r\n]{0,200} )?(?:-u|--user) ?[^\s:]{1,100}:))[^\s]{1,4000}+",
-    *("mysql", "sshpass", "redis-cli", "curl"),
+    *("mysql", "sshpass", "redis-cli", "docker login", "curl"),
     shown=rf"\1{HIDDEN}",
+)
+_SOURCE = _Shape(  # a data source without a scheme
+    r"(\b[\w.-]{1,64}:)[^\s@]{1,200}(?=@(?:tcp|udp|unix)\()", r"@(?:tcp|udp|unix)\(", shown=rf"\1{HIDDEN}"
 )
 _HEADER = _Shape(  # a scheme and its credential; what stands in quotes is a value like any other
     rf"((?ai:authorization){_BETWEEN})[\w.-]{{1,40}}+( {{1,4}})[^\s\"',;&]{{1,4000}}+",
@@ -133,8 +169,9 @@ _ISSUED = re.compile(
     r"|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{9,15}"  # Maestro
 )
 _SECRET_NAME = re.compile(
-    r"(?i)(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|token|authorization|credentials?"
-    r"|cookies?)$"
+    r"(?i)(?:(?:passwords?|passwd|passphrase|passcode|pwd|[_-]pass|^pass|secrets?)(?:[_-]?(?:hash|\d{1,2}))?"
+    r"|(?:api|access|private|secret|encryption|signing)[_-]?keys?|token|auth|auth[_-]?header|authorization|bearer"
+    r"|credentials?|cookies?|(?:^|[_-])(?:jwt|otp|pin|cvv|cvc))$"
 )
 
 
@@ -146,7 +183,7 @@ def default_redact(text: str) -> str:
     text = _TOKEN.hide(text, text)
     if "@" in text:
         text = _ADDRESS.sub(_address, text)
-    for shape in (_COMMAND, _OPTION, _COOKIE, _HEADER, _NAMED, _SIGNED):
+    for shape in (_SOURCE, _COMMAND, _OPTION, _COOKIE, _HEADER, _NAMED, _ELEMENT, _SPOKEN, _SIGNED):
         text = shape.hide(text, small)
     return _CARD.sub(_card, text)
 

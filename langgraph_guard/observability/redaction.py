@@ -12,6 +12,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache, lru_cache
+from inspect import iscoroutinefunction
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
@@ -19,6 +20,7 @@ from uuid import UUID
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
+from langgraph_guard.errors import ConfigError
 from langgraph_guard.observability.credentials import HIDDEN, KNOWN, default_redact, is_secret
 
 FAILED: Final = "[redaction failed]"
@@ -35,24 +37,29 @@ MARGIN: Final = 4096
 class Redactor:
     """Takes secrets out of texts and of whatever holds texts. Never raises; `redact=None` shows everything.
 
-    A function that fails, or answers with something that is no text, hides the whole text: `[redaction failed]`.
+    A function that fails, or answers with something that is no text, hides the whole text: `[redaction failed]`. An
+    `async` function is a `ConfigError`: nobody could wait for it.
     """
 
     def __init__(self, redact: Callable[[str], str] | None = default_redact) -> None:
+        if is_async(redact):
+            raise ConfigError("redact", "must answer at once: an async function cannot")
         self._redact = redact
-        self._short = lru_cache(KNOWN)(self._taken_out)
+        self.remembers = redact is default_redact
+        """Whether a text is shown today as it was yesterday. A function of the user's may learn, or fail for once."""
+        self._short = lru_cache(KNOWN)(self._taken_out) if self.remembers else self._taken_out
 
     def text(self, text: str) -> str:
         return self._short(text) if type(text) is str and len(text) <= SHORT else self._taken_out(text)
 
     def _taken_out(self, text: str) -> str:
         if self._redact is None:
-            return text
+            return writable(text)
         try:
             shown = self._redact(str(text))
         except Exception:
             return FAILED
-        return shown if isinstance(shown, str) else FAILED
+        return writable(shown) if isinstance(shown, str) else FAILED
 
     def clip(self, text: str, limit: int) -> str:
         """At most `limit` characters of the redacted text, then `…`; reads little more of it than it shows."""
@@ -88,6 +95,16 @@ class Redactor:
             return shown
 
         return clipped
+
+
+def writable(text: str) -> str:
+    """Without half characters, which no file and no protocol takes: one of them costs all that is sent with it."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def is_async(function: object) -> bool:
+    """Whether calling it begins something that somebody would have to wait for."""
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
 class _Walk:
@@ -132,7 +149,9 @@ class _Walk:
         return {self._key(name): self._under(name, item, depth) for name, item in kept}
 
     def _key(self, name: Any) -> Any:
-        return name if name is None or isinstance(name, int | float) else self._text(str(name))
+        if name is None or isinstance(name, bool | float):
+            return name
+        return self._plain(name) if isinstance(name, int) else self._text(str(name))
 
     def _under(self, name: Any, item: Any, depth: int) -> Any:
         if self._hides and item is not None and is_secret(name):

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.types import Command, Interrupt, Send
 from pydantic import BaseModel, computed_field
 
+from langgraph_guard.errors import ConfigError
 from langgraph_guard.observability import credentials
 from langgraph_guard.observability.credentials import HIDDEN, default_redact
 from langgraph_guard.observability.redaction import FAILED, MARGIN, TOO_LARGE, Redactor
@@ -34,6 +35,16 @@ SECRETS = {
     "sendgrid": "SG.abcdefghijABCDEFGHIJ01.abcdefghijABCDEFGHIJ0123456789abcdefghijABC",
     "google access": "ya29.a0AfH6SMBabcdefghij-0123456789",
     "langsmith": "lsv2_pt_0123456789abcdef0123456789abcdef_0123456789",
+    "groq": "gsk_abcdefghij0123456789",
+    "stripe webhook": "whsec_abcdefghij0123456789",
+    "shopify": "shpat_abcdefghij0123456789",
+    "tavily": "tvly-abcdefghij0123456789",
+    "vault": "hvs.abcdefghij0123456789",
+    "atlassian": "ATATT3xFfGF0abcdefghij0123",
+    "twilio": "SK0123456789abcdef0123456789abcdef",
+    "telegram": "123456789:AAabcdefghijklmnopqrstuvwxyz0123456",
+    "pem with headers": "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-128-CBC,0\n\nM\n-----END RSA PRIVATE KEY-----",
+    "pgp": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQ\n-----END PGP PRIVATE KEY BLOCK-----",
 }
 HARMLESS = (
     "I have 3 kites, call me at noon",
@@ -46,6 +57,7 @@ HARMLESS = (
     "[here](http://localhost:3000) bob@example.com",
     "sorted(rows, key=by_name), and the cookie: chocolate, sig=none",
     "the basic idea of a bearer of news",
+    "all tests pass: 3, compass: north, key: 4, tokens: 5120, the token is expired, a secret is kept",
     "run it with --token-limit 100 --secret-santa --password --verbose",
     "mysql -p shop, curl -u bob, ssh://git@github.com:22/a, https://a-long-name-of-somebody@x.y",
     "",
@@ -104,6 +116,15 @@ def test_a_credential_is_taken_out(secret: str) -> None:
         ("redis-cli -h h -a hunter2 get x", f"redis-cli -h h -a {HIDDEN} get x"),
         ("curl -s -u bob:hunter2 http://h", f"curl -s -u bob:{HIDDEN} http://h"),
         ("passphrase: hunter2", f"passphrase: {HIDDEN}"),
+        ("DB_PASS=hunter2 SECRET_KEY=x2", f"DB_PASS={HIDDEN} SECRET_KEY={HIDDEN}"),
+        ("my password is hunter2, ok?", f"my password is {HIDDEN}, ok?"),
+        ("<a><password>hunter2</password></a>", f"<a><password>{HIDDEN}</password></a>"),
+        ("password => 'hunter2'", f"password => '{HIDDEN}'"),
+        ("password: |\n  hunter2\nnext", f"password: |\n  {HIDDEN}\nnext"),
+        ("a?password%3Dhunter2", f"a?password%3D{HIDDEN}"),
+        ("root:hunter2@tcp(127.0.0.1:3306)/db", f"root:{HIDDEN}@tcp(127.0.0.1:3306)/db"),
+        ("docker login -u x -p hunter2", f"docker login -u x -p {HIDDEN}"),
+        ("https://hooks.slack.com/services/T0/B0/abcdefghij", f"https://hooks.slack.com/services/{HIDDEN}"),
         ("https://0123456789abcdef0123@git.x.y/z", f"https://{HIDDEN}@git.x.y/z"),
     ],
     ids=[
@@ -112,6 +133,7 @@ def test_a_credential_is_taken_out(secret: str) -> None:
         *("bytes", "empty", "three quotes", "url with a quote", "compact json"),
         *("key", "shared access", "signed", "signature", "connection", "cookie", "set-cookie", "cookie in json"),
         *("cookies", "option", "quoted option", "mysql", "sshpass", "redis-cli", "curl", "passphrase", "user alone"),
+        *("pass", "spoken", "xml", "arrow", "yaml", "in an address", "data source", "docker", "hook"),
     ],
 )
 def test_what_stands_beside_a_telling_name_is_taken_out(text: str, shown: str) -> None:
@@ -170,7 +192,8 @@ _EVIL = [
     ),
     *("bearer a", "bearer 1", "basic aaaaaaa", '"', "\\"),
     *("--", "--token ", "--a", "mysql ", "mysql a ", "curl -u ", "curl a:", "redis-cli ", "cookies={", "cookies={a"),
-    *("://a0@", "@://a1", "passphrase: "),
+    *("://a0@", "@://a1", "passphrase: ", "<password>", "password is ", "a:@tcp(", "a:b@tcp(", "password: |\n "),
+    *("-----BEGIN PRIVATE KEY-----a-", ":AAa", "hooks.slack.com/services/", "SK0", "password%3D"),
 ]
 
 
@@ -185,13 +208,43 @@ _PARTS = [
     *("sk", "pk", "rk", "AKIA", "ASIA", "ghp", "github_pat", "xox", "AIza", "eyJ", "Bearer", "BASIC", "İ", "ſ", "K"),
     *("Password", "passwd", "PWD", "secret", "api", "access", "Key", "toKen", "Authorization", "\u00a0", "\n"),
     *("cookie", "SIG", "Signature", "hf", "npm", "glpat", "SG", "ya29", "lsv2_pt", "?", "&", ";", "\\", "4", "1"),
+    *(
+        "<",
+        ">",
+        "@tcp(",
+        "is",
+        "was",
+        "%3D",
+        "|",
+        "_pass",
+        "otp",
+        "cvv",
+        "docker login",
+        "gsk_",
+        "whsec_",
+        "SK",
+        "hvs.",
+    ),
     *("mysql", "curl", "redis-cli", "sshpass", "-p", "-a", "-u", "--", "cookies", "{", "}", "passphrase"),
     *("-", "_", " ", ":", "=", '"', "'", ".", "b", "x" * 30, "A1B2C3D4E5F6G7H8"),
 ]
 
 
 @pytest.mark.parametrize(
-    "shape", ["_SCHEME", "_TOKEN", "_NAMED", "_HEADER", "_COOKIE", "_SIGNED", "_OPTION", "_COMMAND"]
+    "shape",
+    [
+        "_SCHEME",
+        "_TOKEN",
+        "_NAMED",
+        "_HEADER",
+        "_COOKIE",
+        "_SIGNED",
+        "_OPTION",
+        "_COMMAND",
+        "_ELEMENT",
+        "_SPOKEN",
+        "_SOURCE",
+    ],
 )
 @given(parts=st.lists(st.sampled_from(_PARTS), max_size=12))
 def test_a_quick_look_misses_no_secret(shape: str, parts: list[str]) -> None:
@@ -244,6 +297,10 @@ class _Odd:
 def test_what_stands_under_a_telling_name_is_hidden_whole() -> None:
     """A password in a dict has no shape either."""
     assert Redactor().value({"password": "x", "input_tokens": 5}) == {"password": HIDDEN, "input_tokens": 5}
+    hidden = ("pwd", "DB_PASS", "secretKey", "api_keys", "passwords", "auth", "cvv", "user_otp", "password_hash")
+    shown = ("tokens", "session_id", "compass", "author", "key", "pinned", "keyboard")
+    assert set(Redactor().value(dict.fromkeys(hidden, "x")).values()) == {HIDDEN}
+    assert set(Redactor().value(dict.fromkeys(shown, "x")).values()) == {"x"}
 
 
 def test_the_value_that_was_given_is_not_touched() -> None:
@@ -351,3 +408,35 @@ def test_a_secret_at_the_end_of_what_is_read_is_not_shown_in_part(read: int) -> 
     text = "x" * (MARGIN + limit - read) + secret + "-" * 10_000
     shown = Redactor(lambda part: part.replace("x", "").replace(secret, "#")).clip(text, limit)
     assert not set(shown) & set(secret)
+
+
+def test_a_function_that_learns_is_asked_each_time() -> None:
+    """A secret may be known only after it was seen once; an answer that is remembered would show it for ever."""
+    known: list[str] = []
+    redactor = Redactor(lambda text: "…" if text in known else text)
+    assert redactor.text("kite-7") == "kite-7"
+    known.append("kite-7")
+    assert redactor.text("kite-7") == "…"
+
+
+@pytest.mark.parametrize("redact", [default_redact, None, lambda text: text], ids=["default", "none", "own"])
+def test_half_a_character_is_not_shown(redact: Any) -> None:
+    """No protocol takes it: one costs all that is sent with it."""
+    redactor = Redactor(redact)
+    assert (redactor.text("a\ud83d"), redactor.clip("a\ud83d", 10)) == ("a?", "a?")
+
+
+def test_a_number_is_looked_at_wherever_it_stands() -> None:
+    """A card number may be a number, also as a key."""
+    card = 4111111111111111
+    assert Redactor().value({card: card, 7: 8}) == {HIDDEN: HIDDEN, 7: 8}
+
+
+async def _asked(text: str) -> str:
+    return text
+
+
+def test_a_function_that_would_have_to_be_waited_for_is_none() -> None:
+    """It answers with a coroutine, and everything would be hidden."""
+    with pytest.raises(ConfigError, match="redact: must answer at once"):
+        Redactor(_asked)  # type: ignore[arg-type]

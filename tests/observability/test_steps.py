@@ -6,6 +6,7 @@ import gc
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from contextvars import copy_context
 from typing import Any
 
@@ -21,6 +22,7 @@ from langgraph_guard.errors import ConfigError
 from langgraph_guard.observability.redaction import Redactor
 from langgraph_guard.observability.steps import Step, StepRecorder
 from langgraph_guard.observability.steps.step import FIELDS, KINDS, VERSION
+from langgraph_guard.observability.steps.text import Shown
 from tests.observability.stepped import CANARY, agent, ask, of_kind, recorded
 
 every_way = pytest.mark.parametrize("how", ["invoke", "stream", "ainvoke"])
@@ -421,3 +423,31 @@ def _open(watching: StepRecorder) -> Any:
     root = _ids()[0]
     watching.on_llm_start({}, ["prompt"], run_id=root)
     return root
+
+
+def test_no_column_shows_what_the_others_hide() -> None:
+    """A node above a subgraph is in the namespace of all that is below it."""
+    inner, outer = StateGraph(MessagesState), StateGraph(MessagesState)
+    inner.add_node("inner", lambda state: {})
+    inner.add_edge(START, "inner")
+    inner.add_edge("inner", END)
+    outer.add_node(CANARY, inner.compile())
+    outer.add_edge(START, CANARY)
+    outer.add_edge(CANARY, END)
+    steps: list[Step] = []
+    with closing(StepRecorder(steps)) as watching:
+        outer.compile().invoke({"messages": []}, {"callbacks": [watching]})
+    namespaces = {step.checkpoint_ns.partition(":")[0] for step in steps if step.checkpoint_ns}
+    assert namespaces == {"[redacted]"}
+    assert CANARY not in str(steps)
+
+
+def test_a_secret_in_a_long_name_is_not_shown_in_part() -> None:
+    """What is cut before it is looked at is not recognised."""
+    shown = Shown(Redactor(lambda text: text.replace("CANARY" * 10, "#")), 500)
+    assert "CANARY" not in str(shown.value({"x" * 190 + "CANARY" * 10: 1}))
+
+
+def test_a_figure_is_looked_at_too() -> None:
+    """A card number may be a number."""
+    assert Shown(Redactor(), 500).facts({"limit": 7, "card": 4111111111111111}) == {"limit": 7, "card": "[redacted]"}

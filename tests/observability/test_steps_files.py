@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,58 @@ def test_a_log_of_a_newer_version_is_left_alone(tmp_path: Path, name: str) -> No
     _set_version(file, 2)
     with pytest.raises(ConfigError, match="is a step log of a newer version"):
         read(file)
+
+
+@pytest.mark.parametrize("version", [0, 2], ids=["older", "newer"])
+def test_lines_of_another_version_are_not_written_to(tmp_path: Path, version: int) -> None:
+    """What is written behind them could never be read: readers refuse the whole file."""
+    file = tmp_path / "steps.jsonl"
+    file.write_text(f'{{"v": {version}}}\n')
+    with pytest.raises(ConfigError, match=r"steps: .*version"):
+        StepRecorder(file)
+    assert file.read_text() == f'{{"v": {version}}}\n'
+
+
+def test_lines_behind_a_damaged_one_are_written(tmp_path: Path) -> None:
+    """A crash may have cut off the only line that there is."""
+    file = tmp_path / "steps.jsonl"
+    file.write_text('{"v": 1, "ts')
+    with closing(StepRecorder(file)) as recorder:
+        recorder.add(step(1))
+    assert [each.id for each in read(file)] == ["id-1"]
+
+
+async def _later(step: Step) -> None:
+    pass
+
+
+class _Later:
+    async def __call__(self, step: Step) -> None:
+        pass
+
+
+@pytest.mark.parametrize("sink", [_later, _Later()], ids=["function", "object"])
+def test_a_sink_that_would_have_to_be_waited_for_is_none(sink: Any) -> None:
+    """Nobody would wait for it, and every step would be lost in silence."""
+    with pytest.raises(ConfigError, match="an async function cannot"):
+        StepRecorder(sink)
+
+
+def test_a_sink_that_ends_the_program_ends_nothing() -> None:
+    """`sys.exit` in a thread ends that thread alone, and in silence: no later step would be written."""
+    seen: list[str] = []
+
+    def sink(each: Step) -> None:
+        if not seen:
+            seen.append("exit")
+            raise SystemExit(1)
+        seen.append(each.id)
+
+    with closing(StepRecorder(sink)) as recorder:
+        for number in range(3):
+            recorder.add(step(number))
+        assert recorder.flush(PATIENCE)
+        assert (seen, recorder.dropped) == (["exit", "id-1", "id-2"], 1)
 
 
 @pytest.mark.parametrize("version", [0, 2], ids=["older", "newer"])

@@ -92,7 +92,7 @@ class Clerk:
             "thread_id": None if thread is None else self._shown.name(str(thread)),
             "node": None if node is None else self._shown.name(node),
             "step": said.get("langgraph_step"),
-            "checkpoint_ns": first(said, "langgraph_checkpoint_ns", "checkpoint_ns"),
+            "checkpoint_ns": self._shown.namespace(first(said, "langgraph_checkpoint_ns", "checkpoint_ns")),
         }
 
     def _listed(self, unit: Unit, usage: Usage | None) -> int | None:

@@ -114,8 +114,7 @@ def _lines(path: Path) -> Iterator[Step]:
         for line in file:
             try:
                 record = json.loads(line)
-                version, step = record["v"], None
-                check_version(version)
+                check_version(record["v"], "file")
                 step = Step.from_dict(record)
             except ConfigError:
                 raise

@@ -264,7 +264,7 @@ class StepRecorder(GraphCallbackHandler):
             unit.root.attrs["ended"] = self._shown.name(data.get("status"))
         status = guards.status_of(event, data)
         if status is not None:
-            self._records.moment(unit, "guard", event, status, self._shown.facts(data))
+            self._records.moment(unit, "guard", self._shown.name(event), status, self._shown.facts(data))
 
     @_quietly
     def on_charge(self, event: str, said: Mapping[str, Any]) -> None:

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.observability.redaction import is_async
 from langgraph_guard.observability.steps.step import VERSION, Step
-from langgraph_guard.observability.steps.store import Store
+from langgraph_guard.observability.steps.store import Store, check_version
 from langgraph_guard.observability.steps.writer import BATCH, Sink
 
+LOOKED_AT: Final = 1_000_000
+"""Bytes of a first line."""
 DATABASES: Final = (".db", ".sqlite", ".sqlite3")
 
 
@@ -30,6 +33,8 @@ def sink_of(sink: Any) -> Sink:
         raise ConfigError("steps", f"a file is named *.jsonl or *{', *'.join(DATABASES)}, not *{path.suffix}")
     if isinstance(sink, logging.Logger):
         return Told(sink)
+    if is_async(sink):
+        raise ConfigError("steps", "must take a step at once: an async function cannot")
     if callable(sink):
         return Called(sink)
     raise ConfigError("steps", f"must be a file name, a function, a logger or a list, is a {type(sink).__name__}")
@@ -43,8 +48,8 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            with path.open("a", encoding="utf-8"):
-                pass
+            with path.open("a+b", buffering=0) as file:
+                _check(file)
         except OSError as error:
             raise ConfigError("steps", f"cannot be written to: {error.strerror}") from error
 
@@ -59,6 +64,18 @@ class Lines:
 
     def close(self) -> None:
         pass
+
+
+def _check(file: FileIO) -> None:
+    """What another version wrote is left as it is: a file of both could not be read. A damaged line says nothing."""
+    if not file.seekable():
+        return
+    file.seek(0)
+    try:
+        version = json.loads(file.read(LOOKED_AT).partition(b"\n")[0])["v"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return
+    check_version(version, "steps")
 
 
 def _ends_whole(file: FileIO) -> bool:

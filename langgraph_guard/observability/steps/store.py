@@ -149,7 +149,7 @@ def _asked(path: Path, query: str, values: Sequence[Any], made: Callable[[Sequen
     """What a query finds in a file, which is not written to."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)) as db:
-            _check(db)
+            _check(db, "file")
             return [made(row) for row in db.execute(query, values)]
     except sqlite3.Error as error:
         raise ConfigError("file", f"is no step log that can be read: {error}") from error
@@ -166,21 +166,21 @@ def _prepare(db: sqlite3.Connection) -> None:
                 db.execute("CREATE INDEX steps_by_thread ON steps (thread_id, ts)")
                 db.execute("CREATE INDEX steps_by_trace ON steps (trace_id, ts)")
                 db.execute(f"PRAGMA user_version = {VERSION}")
-    _check(db)
+    _check(db, "steps")
     db.execute("PRAGMA synchronous = NORMAL")
 
 
-def _check(db: sqlite3.Connection) -> None:
+def _check(db: sqlite3.Connection, field: str) -> None:
     if "steps" not in _tables(db):
-        raise ConfigError("file", "is a database without steps")
-    check_version(db.execute("PRAGMA user_version").fetchone()[0])
+        raise ConfigError(field, "is a database without steps")
+    check_version(db.execute("PRAGMA user_version").fetchone()[0], field)
 
 
-def check_version(found: object) -> None:
+def check_version(found: object, field: str) -> None:
     if found != VERSION:
         age = "an older" if not isinstance(found, int) or found < VERSION else "a newer"
         problem = f"is a step log of {age} version ({found!r}) than this one ({VERSION})"
-        raise ConfigError("file", f"{problem}: move it away, or use the release that wrote it")
+        raise ConfigError(field, f"{problem}: move it away, or use the release that wrote it")
 
 
 def _tables(db: sqlite3.Connection) -> set[str]:

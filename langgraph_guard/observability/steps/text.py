@@ -21,6 +21,8 @@ AROUND: Final = 3
 """Characters that any value takes at least, written down: also what has no text is endless where it is wide."""
 NAMES_KEPT: Final = 1_000
 NAME_CHARS: Final = 200
+ID: Final = "0123456789abcdef-"
+ID_CHARS: Final = 36
 
 
 class Shown:
@@ -35,12 +37,24 @@ class Shown:
         """A name of something: models make up the names of tools, and callers those of threads."""
         if not isinstance(name, str):
             return self._redactor.clip(_plain(name), NAME_CHARS)
+        if not self._redactor.remembers:
+            return self._redactor.clip(name, NAME_CHARS)
         shown = self._names.get(name)
         if shown is None:
             if len(self._names) >= NAMES_KEPT:
                 self._names.clear()
-            shown = self._names[name] = _writable(self._redactor.clip(name, NAME_CHARS))
+            shown = self._names[name] = self._redactor.clip(name, NAME_CHARS)
         return shown
+
+    def namespace(self, namespace: object) -> str | None:
+        """Where a graph is within others, `node:id|node:id`: as names are, and ids by themselves."""
+        if not isinstance(namespace, str):
+            return None
+        parts = (part.partition(":") for part in namespace.split("|")[:MOST_ITEMS])
+        return "|".join(f"{self.name(node)}{mark}{self._id(id)}" for node, mark, id in parts)
+
+    def _id(self, id: str) -> str:
+        return id if len(id) <= ID_CHARS and not id.strip(ID) else self.name(id)
 
     def value(self, value: Any) -> str | None:
         """A value as text, dicts and lists as JSON; `None` when nothing is to be shown."""
@@ -61,12 +75,12 @@ class Shown:
         if part is None:
             return None
         if isinstance(part, str):
-            return _writable(self._redactor.clip(part, self._limit))
+            return self._redactor.clip(part, self._limit)
         try:
             text = _json(self._redactor.value(part, chars=self._limit))
         except Exception:
             return _plain(part)
-        return _writable(text if len(text) <= self._limit else f"{text[: self._limit]}…")
+        return text if len(text) <= self._limit else f"{text[: self._limit]}…"
 
     def error(self, error: BaseException) -> str | None:
         """The first line of what an exception says."""
@@ -78,11 +92,14 @@ class Shown:
 
     def facts(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """What an event says, as JSON: figures as they are, texts as names."""
-        return {str(name): self._fact(value) for name, value in islice(said.items(), MOST_ITEMS)}
+        return {self.name(name): self._fact(value) for name, value in islice(said.items(), MOST_ITEMS)}
 
     def _fact(self, value: Any) -> Any:
-        if value is None or isinstance(value, bool | int | float):
+        if value is None or isinstance(value, bool | float):
             return value
+        if isinstance(value, int):
+            shown = self._redactor.text(str(value))
+            return value if shown == str(value) else shown
         return self.name(value) if isinstance(value, str) else self.value(value)
 
 
@@ -115,17 +132,12 @@ class _Beginning:
             yield item
 
     def _key(self, key: object) -> str:
-        return str(self.of(key))[:NAME_CHARS] if isinstance(key, str) else _plain(key)
+        return str(self.of(key)) if isinstance(key, str) else _plain(key)
 
 
 def _plain(value: object) -> str:
     """The kind of an object: what it says of itself may be anything, and may take for ever."""
     return f"<{type(value).__name__}>"
-
-
-def _writable(text: str) -> str:
-    """Without half characters, which no file takes."""
-    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 _json: Final = json.JSONEncoder(ensure_ascii=False, default=_plain).encode

@@ -103,7 +103,7 @@ class Writer(Generic[Record]):
         while batch := self._next():
             try:
                 self._sink.write(self._made(batch))
-            except Exception as error:
+            except BaseException as error:  # a `SystemExit` too: it would end this thread, and nobody would know
                 with self._lock:
                     self._lose(len(batch), f"{type(error).__name__} while writing")
             finally:
