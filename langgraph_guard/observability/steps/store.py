@@ -192,7 +192,9 @@ def _row(step: Step) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    return value if isinstance(value, str | int | float) else _json(value)
+    if isinstance(value, str | int | float):
+        return value
+    return _json(value) if value else "{}"
 
 
 def _step(row: Sequence[Any]) -> Step | None:

@@ -50,11 +50,11 @@ class Shown:
         """Where a graph is within others, `node:id|node:id`: as names are, and ids by themselves."""
         if not isinstance(namespace, str):
             return None
-        parts = (part.partition(":") for part in namespace.split("|")[:MOST_ITEMS])
-        return "|".join(f"{self.name(node)}{mark}{self._id(id)}" for node, mark, id in parts)
+        return "|".join([self._place(part) for part in namespace.split("|")[:MOST_ITEMS]])
 
-    def _id(self, id: str) -> str:
-        return id if len(id) <= ID_CHARS and not id.strip(ID) else self.name(id)
+    def _place(self, part: str) -> str:
+        node, mark, id = part.partition(":")
+        return f"{self.name(node)}{mark}{self.name(id) if len(id) > ID_CHARS or id.strip(ID) else id}"
 
     def value(self, value: Any) -> str | None:
         """A value as text, dicts and lists as JSON; `None` when nothing is to be shown."""
