@@ -29,9 +29,9 @@ class Report:
     """What `check()` found."""
 
     findings: tuple[Finding, ...]
+    store: str
     failure: StoreError | None = field(default=None, repr=False, compare=False)
     """What ended the check before its time."""
-    store: str = "redis"
 
     @property
     def ok(self) -> bool:

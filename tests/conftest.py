@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,13 @@ from tests.servers.kv import kv_simulator
 from tests.vocabulary import vocabulary_folder
 
 __all__ = ["kv_simulator"]
+
+
+def pytest_collection_finish() -> None:
+    """The tests are hundreds of thousands of objects, which stay to the end: who looks for garbage looks elsewhere."""
+    gc.collect()
+    gc.freeze()
+
 
 # A busy machine is not a broken law, and a run says the same of the same code each time. Who wants to meet new
 # examples asks for them: `pytest --hypothesis-profile=search`.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from redis.crc import key_slot
 
 from langgraph_guard._redis import findings, trial
+from langgraph_guard._redis.errors import STORE
 from langgraph_guard._redis.link import RedisLink
 from langgraph_guard._redis.trial import RedisFlow, Refusals
 from langgraph_guard.checks import Finding, Report
@@ -49,12 +50,12 @@ def inspect(subject: Subject) -> RedisFlow[Report]:
     failure: StoreError | None = None
     try:
         for look in (_clock, _servers, _trials):
-            if Report(tuple(found)).ok:
+            if Report(tuple(found), STORE).ok:
                 found += yield from look(subject)
     except StoreError as error:
         failure = error
         found.append(findings.failed(error))
-    return Report(tuple(found), failure)
+    return Report(tuple(found), STORE, failure)
 
 
 def _clock(subject: Subject) -> RedisFlow[list[Finding]]:

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
@@ -64,4 +65,8 @@ def _write_what_can_be_written() -> None:
 
 def _say_nothing_more() -> None:
     """Python flushes what it still has when it ends, into a pipe that nobody reads."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError):  # in a test or a notebook there may be no file below it
+        said = sys.stdout.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, said)
+        os.close(nowhere)

@@ -114,6 +114,7 @@ class Charges:
             call = self._call(name)
             self._of_run[run] = name
             if call.run is None:
+                self._leave_root(name, call)  # of a run that gave it up
                 call.run, call.root = run, root
                 self._of_root.setdefault(root, set()).add(name)
             else:
@@ -176,6 +177,13 @@ class Charges:
                 if not self._calls[name].held:
                     self._drop(name)
 
+    def _forget_the_oldest(self) -> None:
+        if len(self._calls) <= self._most:
+            return
+        with self._lock:
+            close = self._drop(next(iter(self._calls)))
+        _close([close])
+
     # Call these with the lock held
 
     def _call(self, id: str) -> _Call:
@@ -189,6 +197,7 @@ class Charges:
         return close
 
     def _drop(self, id: str) -> Close | None:
+        """Forget a call. The `close` of one that waited; only one that still holds a reservation can."""
         call = self._calls.pop(id, None)
         if call is None:
             return None
@@ -197,19 +206,14 @@ class Charges:
         for run in (call.run, *call.within):
             if self._of_run.get(run) == id:
                 del self._of_run[run]
+        self._leave_root(id, call)
+        return self._take(id, call)
+
+    def _leave_root(self, id: str, call: _Call) -> None:
         if (names := self._of_root.get(call.root)) is not None:
             names.discard(id)
             if not names:
                 del self._of_root[call.root]
-        return self._take(id, call)
-
-    def _forget_the_oldest(self) -> None:
-        """Takes the lock itself."""
-        if len(self._calls) <= self._most:
-            return
-        with self._lock:
-            close = self._drop(next(iter(self._calls)))
-        _close([close])
 
 
 def _close(closes: Sequence[Close | None]) -> None:

@@ -8,10 +8,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
+
+from langgraph_guard.errors import ConfigError
 
 EXIT: Final = 2.0
 """Seconds that the end of a program waits for what is still to be sent."""
+LONGEST: Final = threading.TIMEOUT_MAX / 2
+"""Seconds that can be waited, rounding included; `inf` is as many."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +93,11 @@ class Flusher:
 
 
 def flush_all(flushers: Sequence[Flusher], timeout: float) -> bool:
-    """Flush side by side; whether all were done within `timeout` seconds."""
-    until = time.monotonic() + timeout
+    """Flush side by side; whether all were done within `timeout` seconds. Raises `ConfigError` for what is no number of
+    them."""
+    if not isinstance(timeout, int | float):
+        raise ConfigError("timeout", f"is a {type(timeout).__name__}, and must be a number of seconds")
+    until = time.monotonic() + min(timeout, LONGEST)
     under_way = [(flusher, flusher.start()) for flusher in flushers]
     over = [flusher.wait(number, until) for flusher, number in under_way]  # all of them, whatever the first says
     return all(over)
@@ -104,12 +112,16 @@ class AtExit:
             os.register_at_fork(after_in_child=self._start_anew)
 
     def add(self, flusher: Flusher) -> Callable[[], None]:
-        """Wait for it too, until the returned function is called."""
+        """Wait for it too, until the returned function is called, once or more often."""
         flusher.ready()
         self._flushers.append(flusher)
         atexit.unregister(self._flush)
         atexit.register(self._flush)
-        return lambda: self._flushers.remove(flusher)
+        return lambda: self._remove(flusher)
+
+    def _remove(self, flusher: Flusher) -> None:
+        with suppress(ValueError):
+            self._flushers.remove(flusher)
 
     def _start_anew(self) -> None:
         for flusher in self._flushers:

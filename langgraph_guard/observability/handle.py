@@ -53,6 +53,8 @@ class Observability:
         self.stops: list[Callable[[], object]] = []
         self.ends: list[Callable[[], object]] = []
         self.closed = False
+        self._changing = threading.Lock()
+        self._has_ended = False
 
     @property
     def dropped(self) -> Dropped:
@@ -65,13 +67,18 @@ class Observability:
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Send what is waiting; whether all of it left, or was given up, within `timeout` seconds."""
-        return flush_all(self.flushers, timeout)
+        flushed = flush_all(self.flushers, timeout)
+        if self._has_ended:
+            self._end()  # it woke threads that nobody else stops any more
+        return flushed
 
     def close(self, timeout: float = 2.0) -> bool:
-        """Stop listening and flush. Runs under way end as they would; what they say from now on is not shown."""
-        if self.closed:
+        """Stop listening and flush: what `flush` returns, and `True` where somebody has closed it before.
+
+        Runs under way end as they would; what they say from now on is not shown.
+        """
+        if not self._stop():
             return True
-        self._stop()
         for outlet in self.outlets:
             outlet.close()
         flushed = self.flush(timeout)
@@ -85,7 +92,8 @@ class Observability:
 
         Where others go on with the same client, its outlets close now: each span would leave by theirs as well.
         """
-        self._stop()
+        if not self._stop():
+            return
         for outlet in self.outlets if self.client is not None else ():
             outlet.close()
         threading.Thread(target=self._send_what_is_left, name="langgraph_guard hand over", daemon=True).start()
@@ -94,12 +102,16 @@ class Observability:
         if self.flush(HAND_OVER):
             self._end()  # else the end of the program tries once more
 
-    def _stop(self) -> None:
-        self.closed = True
-        for stop in self.stops:
+    def _stop(self) -> bool:
+        """Whether nobody did before: two may close at once."""
+        with self._changing:
+            was_closed, self.closed = self.closed, True
+        for stop in self.stops if not was_closed else ():
             stop()
+        return not was_closed
 
     def _end(self) -> None:
+        self._has_ended = True
         for end in self.ends:
             end()
         for flusher in self.flushers:

@@ -72,7 +72,10 @@ def _tell_others(event: str, attributes: Mapping[str, Any], told: Collection[obj
     with _changing:
         others = [each for each in _billed if each not in told]
     for each in others:
-        each.on_charge(event, attributes)
+        try:
+            each.on_charge(event, attributes)
+        except Exception as error:  # its text may quote what was charged
+            _log.warning("%s failed on %s: %s", type(each).__name__, event, type(error).__name__)
 
 
 def _apart(handlers: list[BaseCallbackHandler]) -> tuple[list[BaseCallbackHandler], list[BaseCallbackHandler]]:
@@ -109,16 +112,11 @@ def _later(handler: BaseCallbackHandler, name: str, data: dict[str, Any], manage
 
 async def _tell(handler: BaseCallbackHandler, name: str, data: dict[str, Any], manager: BaseCallbackManager) -> None:
     try:
-        told: Any = handler.on_custom_event(
-            name, data, run_id=_id(manager), tags=manager.tags, metadata=manager.metadata
-        )
+        run_id: Any = manager.parent_run_id  # there is one, or there would be no run to tell of
+        told: Any = handler.on_custom_event(name, data, run_id=run_id, tags=manager.tags, metadata=manager.metadata)
         await told
     except Exception as error:  # its text may quote the run
         _log.warning("%s failed on %s: %s", type(handler).__name__, name, type(error).__name__)
-
-
-def _id(manager: BaseCallbackManager) -> Any:
-    return manager.parent_run_id
 
 
 class Relay:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -66,9 +67,9 @@ def setup(
         if before is not None and before[0].same(settings):
             return before[1]
         seen = _built(settings)
+        _current = settings, seen  # first: a run that begins in between has somebody to be shown by
         if before is not None:
             before[1].hand_over()
-        _current = settings, seen
         return seen
 
 
@@ -87,23 +88,27 @@ def _built(settings: Settings) -> Observability:
     """All of it or nothing: a setting may turn out to be wrong when others listen already."""
     seen = Observability(Redactor(settings.redact))
     try:
-        _add_spans(seen, settings)
+        with _unless_broken("traces"):
+            _connect(seen, settings)
         _add_steps(seen, settings)
     except ConfigError:
         seen.close(timeout=0.0)
         raise
-    _add_metrics(seen, settings)
+    with _unless_broken("metrics"):
+        _add_metrics(seen, settings)
     seen.stops.append(shared.start())
     return seen
 
 
-def _add_spans(seen: Observability, settings: Settings) -> None:
+@contextmanager
+def _unless_broken(what: str) -> Iterator[None]:
+    """A broken installation of theirs must not keep a program from starting."""
     try:
-        _connect(seen, settings)
+        yield
     except ConfigError:
         raise
-    except Exception as error:  # a broken installation of theirs must not keep a program from starting
-        _log.warning("traces are off: %s", type(error).__name__)
+    except Exception as error:
+        _log.warning("%s are off: %s", what, type(error).__name__)
 
 
 def _connect(seen: Observability, settings: Settings) -> None:
@@ -123,7 +128,8 @@ def _connect(seen: Observability, settings: Settings) -> None:
         private.forget(str(private.public_key(client)))
     else:
         seen.deliveries.extend(outlet.delivery for outlet in watched(client))
-        _beside(seen, client, settings)
+        with _unless_broken("traces over OTLP"):
+            _beside(seen, client, settings)
 
 
 def _wait_for(seen: Observability, flush: Callable[[], object], *, at_end: bool) -> None:
@@ -157,13 +163,12 @@ def _client(settings: Settings) -> Langfuse | None:
 def _alone(seen: Observability, settings: Settings) -> Langfuse:
     """A client for spans that leave without Langfuse's server: out by themselves, or into the program's own."""
     from langgraph_guard.observability.langfuse.client import local, watched
-    from langgraph_guard.observability.otel.mirror import Discards, Mirror
+    from langgraph_guard.observability.otel.mirror import Discards
 
     full = settings.payload == "full"
     if provides(settings.otlp):
-        client, mirror = local(Discards(), full=full), Mirror(settings.otlp)
-        _add_processor(client, mirror)
-        seen.outlets.append(mirror)
+        client = local(Discards(), full=full)
+        _mirror(seen, client, settings.otlp)
         return client
     exporter, delivery = _exporter(settings.otlp)
     client = local(exporter, delivery, full=full)
@@ -177,11 +182,7 @@ def _beside(seen: Observability, client: Langfuse, settings: Settings) -> None:
     if settings.otlp is None:
         return
     if provides(settings.otlp):
-        from langgraph_guard.observability.otel.mirror import Mirror
-
-        mirror = Mirror(settings.otlp)
-        _add_processor(client, mirror)
-        seen.outlets.append(mirror)
+        _mirror(seen, client, settings.otlp)
         return
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
@@ -193,6 +194,15 @@ def _beside(seen: Observability, client: Langfuse, settings: Settings) -> None:
     seen.deliveries.append(delivery)
     seen.outlets.append(outlet)
     _wait_for(seen, outlet.force_flush, at_end=client is not settings.langfuse)  # not behind a server that hangs
+
+
+def _mirror(seen: Observability, client: Langfuse, provider: TracerProvider) -> None:
+    """Into the program's own."""
+    from langgraph_guard.observability.otel.mirror import Mirror
+
+    mirror = Mirror(provider)
+    _add_processor(client, mirror)
+    seen.outlets.append(mirror)
 
 
 def _exporter(otlp: Any) -> tuple[GenAiExporter, Delivery]:
@@ -240,14 +250,11 @@ def _add_steps(seen: Observability, settings: Settings) -> None:
 def _add_metrics(seen: Observability, settings: Settings) -> None:
     if settings.metrics is False:
         return
-    try:
-        from langgraph_guard.observability.otel.labels import Labels
-        from langgraph_guard.observability.otel.metrics import GuardMetrics, meter_of
-        from langgraph_guard.observability.otel.watch import RunWatch
+    from langgraph_guard.observability.otel.labels import Labels
+    from langgraph_guard.observability.otel.metrics import GuardMetrics, meter_of
+    from langgraph_guard.observability.otel.watch import RunWatch
 
-        meter = meter_of(None if settings.metrics is True else settings.metrics)
-        labels = Labels(seen.redactor.text)
-        seen.stops.append(subscribe(GuardMetrics(meter, labels)))
-        seen.handlers.append(RunWatch(meter, labels))
-    except Exception as error:
-        _log.warning("metrics are off: %s", type(error).__name__)
+    meter = meter_of(None if settings.metrics is True else settings.metrics)
+    labels = Labels(seen.redactor.text)
+    seen.stops.append(subscribe(GuardMetrics(meter, labels)))
+    seen.handlers.append(RunWatch(meter, labels))

@@ -159,9 +159,10 @@ def told_twice(steps: Iterable[Step]) -> set[str]:
         if step.kind != "guard":
             continue
         if step.name == "tool.answered":
-            by = next((each for each in untold[: -LOOKED_BACK - 1 : -1] if _tells(each, step)), None)
+            latest = enumerate(untold[: -LOOKED_BACK - 1 : -1], 1)
+            by = next((back for back, each in latest if _tells(each, step)), None)
             if by is not None:
-                untold.remove(by)
+                del untold[-by]  # by its place: to look for it would be to compare it with the whole log
                 found.add(step.id)
         else:
             untold.append(step)

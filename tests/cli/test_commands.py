@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from importlib import import_module
 from typing import Any
 
@@ -46,3 +47,14 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(import_module("langgraph_guard.cli.demo"), "main", interrupted)
     assert cli.main(["demo"]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_reader_that_has_read_enough_gets_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`… | head`; and where a test or a notebook captures what is said, there is no file below it."""
+
+    def cut_off(argv: Any) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(import_module("langgraph_guard.cli.demo"), "main", cut_off)
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert cli.main(["demo"]) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from langgraph_guard.policies.approval.commands import Pending, Withdraw
 from langgraph_guard.tools.guard.replayed import Recordings
 from tests.cli import replayed
 from tests.cli.replays import AT, QUESTION, SHAPES, THREAD, WRITES, Case, Guarding, World, desk, guarded, on_a_loop
-from tests.servers.redis import RedisServer, redis_server
+from tests.servers.redis import RedisServer, redis_server, until
 
 __all__ = ["redis_server"]
 
@@ -312,9 +311,7 @@ def broken(world: World, saver: InMemorySaver) -> Any:
         return [*sent, Send("breaks", {})]
 
     def breaks(state: Any) -> Any:
-        until = time.monotonic() + 60
-        while kept(saver) < 3 and time.monotonic() < until:  # the model's message, and two answers
-            time.sleep(0.001)
+        until(lambda: kept(saver) == 4, "the question, the model's message, and two answers")
         raise ConnectionError("no route")
 
     graph = StateGraph(MessagesState)

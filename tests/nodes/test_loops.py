@@ -16,7 +16,17 @@ from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from langgraph_guard import Budget, BudgetCheckNode, GuardState, Limit, MemoryBackend, fuse, guard_report
+from langgraph_guard import (
+    ApprovalRule,
+    Budget,
+    BudgetCheckNode,
+    GuardState,
+    HumanApprovalNode,
+    Limit,
+    MemoryBackend,
+    fuse,
+    guard_report,
+)
 from langgraph_guard.events import subscribe
 from langgraph_guard.nodes.guard import Guard
 from langgraph_guard.nodes.loops import LoopCheckNode
@@ -373,6 +383,26 @@ def test_an_approval_in_the_same_step_neither_forgets_nor_counts_twice() -> None
         approvals += 1
     messages = app.get_state(thread()).values["messages"]
     assert (ran(messages), approvals, ending(messages)["status"]) == (3, 3, "loop")
+
+
+def test_people_are_not_asked_about_calls_that_will_not_run() -> None:
+    """The check stands before the approval: in the other order whoever rejects the same call is asked for ever."""
+    guards = fuse(node(), HumanApprovalNode({"get_*": ApprovalRule()}, MemoryBackend()))
+    app = agent(stuck(), guards=leading_on(guards), checkpointer=InMemorySaver())
+    app.invoke(asks(), thread())
+    asked = 0
+    while app.get_state(thread()).next and asked < 9:
+        app.invoke(Command(resume={"decisions": [{"type": "reject"}]}), thread())
+        asked += 1
+    messages = app.get_state(thread()).values["messages"]
+    assert (asked, ran(messages), ending(messages)["status"]) == (3, 0, "loop")
+
+
+def leading_on(fused: Any) -> Any:
+    """`fused` with the ways of an approval, so that `agent` need not know of it."""
+    paths = fused.paths
+    fused.paths = lambda ok, **targets: paths(execute=ok, expired="finish", **targets)
+    return fused
 
 
 def test_time_travel_goes_back_with_the_count() -> None:

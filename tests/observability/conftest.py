@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from langgraph_guard.events import listening
 from langgraph_guard.observability.handle import Observability
 from langgraph_guard.observability.langfuse import private
 from langgraph_guard.observability.setting_up import current, setup
@@ -67,6 +69,12 @@ def seen(langfuse: Receiver) -> Callable[..., Observability]:
         return setup(**{"metrics": False, **settings})
 
     return listen
+
+
+def somebody_listens() -> bool:
+    """Apart from recorders that other tests dropped: those listen until they are collected, which may be any moment."""
+    gc.collect()
+    return listening()
 
 
 def _end(timeout: float = 0.0) -> None:

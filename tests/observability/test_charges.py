@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import pytest
+
 from langgraph_guard.observability.charges import Charge, Charges
 
 RUN, ROOT = uuid.uuid4(), uuid.uuid4()
@@ -94,6 +96,22 @@ def test_a_charge_that_comes_too_late_is_handed_back_with_its_run() -> None:
     charges.forget(ROOT)
     found = settle(charges, "r")
     assert (told, found.charge, found.root, kept(charges)) == ([None], PAID, ROOT, 0)
+
+
+@pytest.mark.parametrize("first", ["given up", "taken up"])
+def test_a_call_that_another_run_took_up_is_that_runs(first: str) -> None:
+    """It was given up in one: whichever ends first, that neither fails nor takes the charge from the other."""
+    charges, told = Charges(), []
+    again, other = uuid.uuid4(), uuid.uuid4()
+    reserve(charges, "r", "r")
+    charges.began(RUN, RUN, ["r"], ROOT)
+    charges.left(RUN)
+    charges.began(again, again, ["r"], other)
+    settle(charges, "r")
+    ends = [lambda: charges.forget(ROOT), lambda: charges.ended(again, told.append)]
+    for end in ends if first == "given up" else ends[::-1]:
+        end()
+    assert (told, kept(charges)) == ([PAID], 0)
 
 
 def test_calls_whose_end_nobody_tells_are_bounded() -> None:

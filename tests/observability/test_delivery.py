@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.events import emit, listening
+from langgraph_guard.events import emit
 from langgraph_guard.observability import run_config, setup
 from langgraph_guard.observability.delivery import Delivery, cause_of, heard, place
 from langgraph_guard.observability.handle import Dropped, Observability
 from langgraph_guard.observability.setting_up import current
 from tests.observability.agent import Agent
-from tests.observability.conftest import point_at
+from tests.observability.conftest import point_at, somebody_listens
 from tests.servers.otlp import Receiver
 from tests.servers.redis import until
 
@@ -321,11 +321,12 @@ def test_a_run_under_way_hears_its_guards_to_its_end(no_langfuse: None) -> None:
 
 def test_whose_place_is_taken_listens_no_more(no_langfuse: None) -> None:
     """Each would hear every guard of the program from then on, for as long as somebody holds it."""
+    before = somebody_listens()
     first = setup(steps=[], metrics=False)
     second = setup(steps=[], metrics=False)
     second.close()
     assert first.closed
-    assert not listening()
+    assert somebody_listens() is before
 
 
 def test_after_a_wrong_setting_the_first_listens_on(no_langfuse: None, tmp_path: Any) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langfuse.api import Prompt_Text
+from langfuse.langchain import CallbackHandler
+from langfuse.model import TextPromptClient
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_guard.observability import run_config
@@ -20,6 +23,9 @@ from langgraph_guard.testing import Reply, ScriptedChatModel
 from tests.observability.agent import Agent
 from tests.servers.otlp import Receiver
 
+PROMPT = TextPromptClient(
+    Prompt_Text(name="greeter", version=7, prompt="hello", type="text", config={}, labels=[], tags=[])
+)
 ASKED = {"messages": [("user", "find kites")]}
 
 
@@ -46,6 +52,23 @@ def test_a_charge_finds_its_call_by_the_reservation(seen: Callable[..., Observab
     assert handle.flush(60)
     costs = {span.name: span.json("langfuse.observation.cost_details") for span in langfuse.spans}
     assert (costs["cheap"], costs["dear"]) == ({"total": 1.0}, {"total": 2.0})
+
+
+def test_a_call_that_is_forgotten_while_it_ends_is_shown(
+    seen: Callable[..., Observability], langfuse: Receiver
+) -> None:
+    """The run around it ends in another thread: an observation that nobody closes never leaves, nor its memory."""
+    handle = seen()
+    (handler,) = handle.handlers
+    call = uuid.uuid4()
+    handler.on_chat_model_start({}, [[]], run_id=call, metadata={"guard_reservations": ["r"]}, name="cheap")
+    handler.on_charge("budget.reserved", {"reservation": "r", "usd": 9, "tokens": 9})
+    handler.on_charge("budget.settled", {"reservation": "r", "usd": 7, "tokens": 12})
+    with handler._calls.ending(call):
+        CallbackHandler.on_llm_end(handler, answer(), run_id=call)
+        handler._calls.forget(call)
+    assert handle.flush(60)
+    assert [span.name for span in langfuse.spans] == ["cheap"]
 
 
 def answer() -> LLMResult:
@@ -96,7 +119,7 @@ def test_runs_that_never_end_are_bounded(seen: Callable[..., Observability], lan
 async def ended(ending: str) -> None:
     """A run that ends in one of the ways."""
     agent = Agent(InMemorySaver(), script=(Reply("Three kites.", usage=(10, 2)),))
-    config = run_config(agent.app, thread_id="t-1")
+    config = run_config(agent.app, thread_id="t-1", metadata={"langfuse_prompt": PROMPT})
     match ending:
         case "invoke":
             agent.app.invoke(ASKED, config)

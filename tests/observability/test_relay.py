@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict
 from uuid import UUID
 
@@ -15,9 +15,10 @@ from langchain_core.tools import tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from langgraph_guard.events import emit, listening
-from langgraph_guard.observability.relay import Relay, current, shared
+from langgraph_guard.events import emit
+from langgraph_guard.observability.relay import Relay, charged, current, shared
 from langgraph_guard.tools.guard.threads import Threads
+from tests.observability.conftest import somebody_listens
 
 
 class Heard(BaseCallbackHandler):
@@ -207,6 +208,27 @@ async def test_a_handler_that_fails_stops_neither_the_run_nor_the_others(broken:
     assert (got, heard.where) == ({"done": True}, [("guard.tool.retried", "guarded")])
 
 
+class NotBilled:
+    """A listener to charges whose books are full."""
+
+    def on_charge(self, event: str, said: Mapping[str, Any]) -> None:
+        raise RuntimeError("the books are full")
+
+
+def test_a_listener_to_charges_that_fails_keeps_them_from_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The run's own handlers come after it. What it failed by may quote what it was told."""
+    broken, heard = NotBilled(), Heard()
+    charged(broken)
+
+    def released(state: Nothing) -> dict[str, bool]:
+        emit("budget.released", guard="budget", reservation="r", outcome="not_sent")
+        return {"done": True}
+
+    graph_of(released).invoke({"done": False}, {"callbacks": [heard]})
+    assert heard.where == [("guard.budget.released", "guarded")]
+    assert [each.getMessage() for each in caplog.records] == ["NotBilled failed on budget.released: RuntimeError"]
+
+
 def test_what_was_merely_allowed_is_left_to_the_metrics() -> None:
     """A record for each step in which nothing happened is noise, and a bill."""
 
@@ -232,13 +254,13 @@ def test_two_listeners_share_one_relay() -> None:
 def test_the_last_to_stop_ends_the_relay() -> None:
     """Stopping twice counts once; afterwards an event costs what it costs without listeners."""
     relay = Relay()
-    before = listening()
+    before = somebody_listens()
     one, two = relay.start(), relay.start()
     one()
     one()
     assert relay._users == 1
     two()
-    assert (relay._users, relay._unsubscribe, listening()) == (0, None, before)
+    assert (relay._users, relay._unsubscribe, somebody_listens()) == (0, None, before)
 
 
 def test_threads_of_ones_own_are_outside_the_run() -> None:

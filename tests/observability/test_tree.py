@@ -287,6 +287,27 @@ def test_what_no_other_event_tells_stays() -> None:
     assert len(drawn[2:]) == 3
 
 
+def test_a_long_log_is_looked_through_once() -> None:
+    """Ten thousand refused calls are what this is for: twice the log is twice the work, and not four times."""
+    assert work(400) < 3 * work(200)
+
+
+def work(count: int) -> int:
+    """Functions called to find what is told twice in a log of so many warnings, refused calls and their answers."""
+    warned = [event(number, "loop.found", tool="search") for number in range(count)]
+    refused = [event(number, "breaker.refused", key="orders") for number in range(count, 2 * count)]
+    replies = [answered(number, "search", "circuit_open") for number in range(2 * count, 3 * count)]
+    called = []
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, what, value: called.append(what) if what == "call" else None)
+    try:
+        found = tree.told_twice([*warned, *refused, *replies])
+    finally:
+        sys.setprofile(before)
+    assert len(found) == count
+    return len(called)
+
+
 def test_an_answer_to_another_tool_stays() -> None:
     """It only came at the same time."""
     drawn = lines(run(), event(1, "effect.refused", tool="send", reason="open"), answered(2, "search", "denied"))

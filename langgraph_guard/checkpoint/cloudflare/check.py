@@ -44,10 +44,10 @@ def inspect(store: Store, link: Link) -> KVFlow[Report]:
     try:
         yield from trial.run()
     except StoreError as error:  # nothing good is said of what does not answer, or not as it should
-        return Report((*trial.found, findings.failed(error, link.url, link.pace.left(store.now()))), error, STORE)
+        return Report((*trial.found, findings.failed(error, link.url, link.pace.left(store.now()))), STORE, error)
     transport = findings.transport(link.url)
     heard = [findings.clock(link.pace.clock.ahead, link.url), findings.limits(link.pace.left(store.now()))]
-    return Report((*([transport] if transport else []), *trial.found, *heard), None, STORE)
+    return Report((*([transport] if transport else []), *trial.found, *heard), STORE)
 
 
 @dataclass

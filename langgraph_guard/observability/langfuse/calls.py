@@ -48,7 +48,8 @@ class Calls:
         late = Late(observation)
         private.put(self._handler, run_id, late)
         yield
-        self._charges.ended(run_id, late.close)
+        if not self._charges.ended(run_id, late.close):
+            late.close(None)  # forgotten meanwhile: nobody else would
 
     def left(self, run_id: UUID, observation: Any) -> None:
         """The run around a call has ended, and nobody told the call's own end."""

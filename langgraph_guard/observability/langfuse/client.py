@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langgraph_guard.observability.delivery import Delivery
 from langgraph_guard.observability.langfuse import private
 from langgraph_guard.observability.langfuse.uploads import watch
+from langgraph_guard.observability.redaction import writable
 
 if TYPE_CHECKING:
     import httpx
@@ -24,6 +25,7 @@ VALUE: Final = 32_768
 """Characters of one attribute, far above what payloads are clipped to: a queue of whole states would take hundreds of
 MB while the server is down."""
 FULL_VALUE: Final = 1_048_576
+ENVIRONMENT: Final = "LANGFUSE_TRACING_ENVIRONMENT"
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +44,11 @@ def from_environment(*, full: bool) -> Langfuse | None:
     ours = not private.known_client(os.environ["LANGFUSE_PUBLIC_KEY"])
     delivery = Delivery("Langfuse", _address())
     try:
-        client = Langfuse(timeout=_timeout(), tracer_provider=_provider(delivery, full=full) if ours else None)
+        client = Langfuse(
+            timeout=_timeout(),
+            environment=writable(os.environ.get(ENVIRONMENT, "")),  # of bytes, maybe; each score says it
+            tracer_provider=_provider(delivery, full=full) if ours else None,
+        )
     except Exception as error:  # its text may quote the environment
         _log.warning("Langfuse is off: its settings are refused (%s)", type(error).__name__)
         return None
@@ -95,13 +101,13 @@ def _provider(delivery: Delivery | None, *, full: bool) -> Provider:
     from langgraph_guard.observability.otel.sending import Provider
 
     named = {
-        "langfuse.environment": os.environ.get("LANGFUSE_TRACING_ENVIRONMENT"),
+        "langfuse.environment": os.environ.get(ENVIRONMENT),
         "langfuse.release": os.environ.get("LANGFUSE_RELEASE"),
     }
     rate = float(os.environ.get("LANGFUSE_SAMPLE_RATE", "1"))
     return Provider(
         delivery,
-        resource=Resource.create({name: value for name, value in named.items() if value}),
+        resource=Resource.create({name: writable(value) for name, value in named.items() if value}),
         sampler=TraceIdRatioBased(rate) if rate < 1 else None,
         span_limits=SpanLimits(max_span_attribute_length=FULL_VALUE if full else VALUE),
     )

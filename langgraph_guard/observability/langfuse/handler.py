@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
+from langchain_core.agents import AgentAction, AgentFinish
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import LLMResult
 from langfuse.langchain import CallbackHandler
@@ -87,6 +88,14 @@ class GuardLangfuseHandler(CallbackHandler):
         with self._calls.ending(run_id), self._alone.ending(run_id, told):
             super().on_llm_error(error, run_id=run_id, **self._told.end(told))
 
+    # Agents that are chains
+
+    def on_agent_action(self, action: AgentAction, *, run_id: UUID, **told: Any) -> Any:
+        super().on_agent_action(self._payloads.shown(action), run_id=run_id, **self._told.end(told))
+
+    def on_agent_finish(self, finish: AgentFinish, *, run_id: UUID, **told: Any) -> Any:
+        super().on_agent_finish(self._payloads.shown(finish), run_id=run_id, **self._told.end(told))
+
     # Tools and retrievers
 
     def on_tool_start(self, serialized: dict[str, Any] | None, input_str: str, *, run_id: UUID, **told: Any) -> Any:
@@ -137,7 +146,7 @@ class GuardLangfuseHandler(CallbackHandler):
         if parent is None:
             return  # a trace of its own would be an orphan
         observation = parent.start_observation(
-            name=f"{PREFIX}{decision.event}",
+            name=self._payloads.text(f"{PREFIX}{decision.event}"),
             as_type="guardrail",
             input=self._payloads.metadata(data),
             output={"decision": decision.decision, "reason": self._payloads.text(decision.reason)},
@@ -147,7 +156,7 @@ class GuardLangfuseHandler(CallbackHandler):
         self._wide.hand_on(run_id, observation)
         observation.end()
         if self._scores:
-            name = f"{PREFIX}{decision.guard}"
+            name = self._payloads.text(f"{PREFIX}{decision.guard}")
             observation.score_trace(name=name, value=decision.decision, data_type="CATEGORICAL")
 
     # What the stock handler asks
@@ -188,6 +197,7 @@ class GuardLangfuseHandler(CallbackHandler):
         if told.get("parent_run_id") is None:
             self._end_what_is_left(run_id)
             self._calls.forget(run_id)
+        self._deregister_langfuse_prompt(run_id)  # the stock handler does where all is well
         self._wide.over(run_id)
 
     def _give_up(self, root: UUID) -> None:
@@ -204,6 +214,7 @@ class GuardLangfuseHandler(CallbackHandler):
 
     def _end_open(self, runs: Sequence[UUID]) -> None:
         for run_id in runs:
+            self._deregister_langfuse_prompt(run_id)
             observation = private.observation(self, run_id)
             if observation is not None:
                 self._detach_observation(run_id)

@@ -6,6 +6,7 @@ shows the last message and how many there are, and clips everything else.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -38,9 +39,12 @@ OWN: Final = (
     "langgraph_checkpoint_ns",
     "ls_provider",
     "ls_model_name",
-    "langfuse_prompt",
     "langfuse_trace_name",
 )
+IDS: Final = ("langfuse_session_id", "langfuse_user_id")
+ID: Final = 200
+"""Characters of an id; Langfuse leaves a longer one out."""
+MODEL: Final = "model_name"
 FIGURES: Final = ("type", "status", "usage_metadata")
 """Fields of a message that are nobody's words."""
 NAMES: Final = ("name", "id", "tool_call_id", "role")
@@ -91,15 +95,21 @@ class Payloads:
             return {}
 
     def _named(self, name: str, value: Any) -> Any:
-        shown = self._plain(value)
+        shown = self._id(value) if name in IDS and isinstance(value, str) else self._plain(value)
         return HIDDEN if is_secret(name) and not _is_figure(shown) else shown
+
+    def _id(self, id: str) -> str:
+        """Two that are long and begin alike stay two."""
+        shown = self._redactor.clip(id, FULL_TEXT)
+        if len(shown) <= ID:
+            return shown
+        end = hashlib.blake2b(shown.encode(), digest_size=8).hexdigest()
+        return f"{shown[: ID - len(end) - 1]}…{end}"
 
     def _plain(self, value: Any) -> Any:
         """Guarded each: the session and the trace are in the same metadata."""
         try:
-            if isinstance(value, str):
-                return self.text(value)
-            return value if _is_figure(value) else _Slim(self._redactor).value(value, 0)
+            return self.text(value) if isinstance(value, str) else _Slim(self._redactor).value(value, 0)
         except Exception:
             return FAILED
 
@@ -139,7 +149,8 @@ class Payloads:
         """A model's answer, with the figures that it came with."""
         last = [batch[-1:] for batch in response.generations[-1:]]
         said = response.llm_output or {}
-        shown = {name: self.text(each) if isinstance(each, str) else each for name, each in said.items()}
+        texts = (name for name, each in said.items() if isinstance(each, str) or name == MODEL)
+        shown = {**said, **{name: self._plain(said[name]) for name in texts}}
         generations = [[self._generation(each) for each in batch] for batch in last]
         return LLMResult(generations=generations, llm_output=shown or None)
 
@@ -195,7 +206,7 @@ class _Slim:
         return number if self._text(str(number)) == str(number) else HIDDEN
 
     def _message(self, message: BaseMessage, depth: int) -> dict[str, Any]:
-        shown = {"type": message.type, "content": self.value(message.content, depth + 1)}
+        shown = {"type": self._text(message.type), "content": self.value(message.content, depth + 1)}
         if calls := getattr(message, "tool_calls", None):
             shown["tool_calls"] = self.value(calls, depth + 1)
         return shown

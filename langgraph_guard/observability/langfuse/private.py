@@ -5,10 +5,10 @@ On a client: `_resources` (`public_key`, `tracer_provider`, `shutdown`, `_score_
 `_tracing_enabled`; on a score consumer `_upload_batch` is wrapped, on a media manager `process_next_media_upload`; on
 an observation: `_otel_span`; on `LangfuseResourceManager`: `_instances`. On the handler: `_langfuse_client` is set;
 `_runs`, `_run_states` (`parent_run_id`, `root_run_id`) and `_root_run_states` (`run_ids`) are read, and in `_runs` an
-observation may be exchanged;
-`_detach_observation` and `_reset` are called; `_get_parent_observation`, `_take_root_trace_context`,
-`_parse_langfuse_trace_attributes`, `_get_error_level_and_status_message` and `_attach_observation` are overridden.
-OpenTelemetry's own are in `otel/sending.py` and `otel/mirror.py`.
+observation may be exchanged; `_detach_observation`, `_deregister_langfuse_prompt` and `_reset` are called;
+`_get_parent_observation`, `_take_root_trace_context`, `_parse_langfuse_trace_attributes`,
+`_get_error_level_and_status_message` and `_attach_observation` are overridden. OpenTelemetry's own are in
+`otel/sending.py` and `otel/mirror.py`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from langgraph_guard.observability.langfuse.payload import Payloads
 STEPS: Final = ("graph:step:", "seq:step:")
 """How tags begin that LangGraph gives each node and each part of a sequence: the tree says the same, and each costs
 something at each observation."""
+PROMPT: Final = "langfuse_prompt"
+"""In a run's metadata: a prompt of Langfuse's, whose name and version the next model call is shown with."""
 
 
 class Told:
@@ -24,9 +26,12 @@ class Told:
         """What begins, by the names that the stock handler looks for: its own, its class's, its model's."""
         if serialized is None:
             return None
-        given: Any = serialized.get("kwargs")
-        names = {**serialized, "kwargs": self._texts(given) if isinstance(given, Mapping) else {}}
-        return {**self._texts(names), **{name: names[name] for name in ("id", "kwargs") if name in names}}
+        given, path = serialized.get("kwargs"), serialized.get("id")
+        names: dict[str, Any] = self._texts(serialized)
+        names["kwargs"] = self._texts(given) if isinstance(given, Mapping) else {}
+        if isinstance(path, list | tuple):
+            names["id"] = [self._payloads.text(str(part)) for part in path]
+        return names
 
     def _texts(self, named: Mapping[str, Any]) -> dict[str, Any]:
         return {name: self._payloads.text(said) for name, said in named.items() if isinstance(said, str)}
@@ -34,7 +39,10 @@ class Told:
     def start(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """Of what begins: with the run above it, tags and metadata."""
         below = told.get("parent_run_id") is not None
-        metadata = self._payloads.metadata(told.get("metadata"), below=below)
+        given = told.get("metadata")
+        metadata = self._payloads.metadata(given, below=below)
+        if metadata is not None and given is not None and PROMPT in given:
+            metadata[PROMPT] = _prompt(given[PROMPT])
         return {**self.end(told), "tags": self._tags(told.get("tags")), "metadata": metadata}
 
     def _tags(self, tags: Sequence[Any] | None) -> list[str] | None:
@@ -71,3 +79,12 @@ class Told:
         except Exception:
             return level, kind
         return level, self._payloads.text(f"{kind}: {said}" if said else kind)
+
+
+def _prompt(given: Any) -> Any:
+    """As it is, since the stock handler leaves its contents out; but not what would make it leave the call out."""
+    try:
+        links = isinstance(given.name, str) and isinstance(given.version, int) and not given.is_fallback
+    except Exception:
+        return None
+    return given if links else None

@@ -26,7 +26,8 @@ def watch(client: Langfuse, delivery: Delivery) -> None:
             consumer._upload_batch = _counted(consumer._upload_batch, delivery)
 
     wrap()
-    os.register_at_fork(after_in_child=wrap)
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=wrap)
     if (media := private.media_manager(client)) is not None:
         media.process_next_media_upload = _overheard(media.process_next_media_upload, delivery)
 

@@ -91,7 +91,9 @@ def test_setup_may_run_again_and_again(sound: RedisServer) -> None:
 
 def test_a_report_reads_well_in_a_terminal() -> None:
     """One line for each finding, the worst first."""
-    report = Report((Finding("ok", "version", "Redis 7."), Finding("error", "role", "A replica. Name the master.")))
+    report = Report(
+        (Finding("ok", "version", "Redis 7."), Finding("error", "role", "A replica. Name the master.")), "redis"
+    )
     assert str(report) == "error    role     A replica. Name the master.\nok       version  Redis 7."
 
 
@@ -99,13 +101,13 @@ def test_what_is_raised_has_every_error_and_no_warning() -> None:
     """All that has to be repaired, at once."""
     found = (Finding("error", "a", "This."), Finding("warning", "b", "That."), Finding("error", "c", "And this."))
     with pytest.raises(StoreRefused) as caught:
-        Report(found).raise_if_unusable()
+        Report(found, "redis").raise_if_unusable()
     assert caught.value.reason == "This. And this."
 
 
 def test_warnings_do_not_raise() -> None:
     """A server without a disk is what many tests want."""
-    Report((Finding("warning", "persistence", "Nothing is written to disk."),)).raise_if_unusable()
+    Report((Finding("warning", "persistence", "Nothing is written to disk."),), "redis").raise_if_unusable()
 
 
 # Wrong settings
