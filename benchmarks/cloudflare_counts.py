@@ -126,8 +126,8 @@ def stored(connect: Connect, turns: int) -> int:
 
 
 def marginal(short: Operations, long: Operations, steps: int) -> Operations:
-    """Of one superstep, from two invokes, of which one has so many more. At least nothing: on a busy machine more writes
-    of the longer one may leave together."""
+    """Of one superstep, from two invokes, of which one has so many more. At least nothing: on a busy machine, more
+    writes of the longer one may leave together."""
     return {name: max(0.0, long[name] - short[name]) / steps for name in short}
 
 

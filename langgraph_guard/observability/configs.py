@@ -18,7 +18,7 @@ def run_config(
     thread_id: str | None = None,
     user_id: str | int | None = None,
     session_id: str | None = None,
-    tags: Sequence[str] = (),
+    tags: Sequence[str] | None = None,
     **config: Any,
 ) -> RunnableConfig:
     """The config of a run that is watched: callbacks, who and which session, and a trace id. `user_id` is in its
@@ -38,7 +38,7 @@ async def arun_config(
     thread_id: str | None = None,
     user_id: str | int | None = None,
     session_id: str | None = None,
-    tags: Sequence[str] = (),
+    tags: Sequence[str] | None = None,
     **config: Any,
 ) -> RunnableConfig:
     """`run_config` for checkpointers that are read in an event loop."""
@@ -51,7 +51,7 @@ async def arun_config(
 class _Told:
     user_id: str | int | None
     session_id: str | None
-    tags: Sequence[str]
+    tags: Sequence[str] | None
 
     def config(self, asked: RunnableConfig, trace_id: str) -> RunnableConfig:
         seen = current()

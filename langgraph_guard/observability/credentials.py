@@ -44,44 +44,37 @@ _KEY_BLOCK = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:[^-]|-(?!----)){0,20000}+(?:-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
 )
+_KEYS: Final = (
+    *(rf"{two}[-_][\w-]{{16,400}}" for two in ("sk", "pk", "rk")),  # OpenAI, Anthropic, Langfuse, Stripe
+    *(r"AKIA[0-9A-Z]{16}\b", r"ASIA[0-9A-Z]{16}\b"),  # AWS
+    *(r"gh[pousr]_\w{20,400}", r"github_pat_\w{20,400}", r"glpat-[\w-]{16,400}"),  # GitHub, GitLab
+    *(r"AIza[\w-]{30,60}", r"ya29\.[\w-]{16,4000}", r"GOCSPX-[\w-]{16,400}"),  # Google
+    *(
+        r"xox[a-z]-[\w-]{10,400}",
+        r"hf_[0-9A-Za-z]{20,400}",
+        r"lsv2_[a-z]{2}_\w{16,400}",
+    ),  # Slack, Hugging Face, LangSmith
+    *(
+        rf"{two}_\w{{16,400}}" for two in ("gsk", "pcsk", "r8", "figd", "ntn")
+    ),  # Groq, Pinecone, Replicate, Figma, Notion
+    *(rf"{two}-[\w-]{{16,400}}" for two in ("xai", "tvly", "pplx", "nvapi")),  # xAI, Tavily, Perplexity, NVIDIA
+    *(r"npm_[0-9A-Za-z]{20,400}", r"pypi-[\w-]{16,4000}"),  # package registries
+    *(r"whsec_\w{16,400}", r"shp[a-z]{2}_\w{16,400}", r"lin_api_\w{16,400}"),  # Stripe, Shopify, Linear
+    *(r"hvs\.[\w-]{16,400}", r"ATATT3[\w=-]{16,400}", r"dop_v1_\w{16,400}"),  # Vault, Atlassian, DigitalOcean
+    *(
+        r"SG\.[\w-]{16,100}\.[\w-]{16,100}",
+        r"SK[0-9a-f]{32}\b",
+        r"AGE-SECRET-KEY-1[0-9A-Z]{16,400}",
+    ),  # SendGrid, Twilio
+)
 _TOKEN = _Shape(
-    r"\b(?:sk|pk|rk)[-_][\w-]{16,400}"  # OpenAI, Anthropic, Langfuse, Stripe
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
-    r"|\bgh[pousr]_\w{20,400}|\bgithub_pat_\w{20,400}|\bglpat-[\w-]{16,400}"  # GitHub, GitLab
-    r"|\bxox[a-z]-[\w-]{10,400}"  # Slack
-    r"|\bAIza[\w-]{30,60}|\bya29\.[\w-]{16,4000}"  # Google
-    r"|\bhf_[0-9A-Za-z]{20,400}|\bnpm_[0-9A-Za-z]{20,400}|\blsv2_[a-z]{2}_\w{16,400}"  # Hugging Face, npm, LangSmith
-    r"|\bSG\.[\w-]{16,100}\.[\w-]{16,100}"  # SendGrid
-    r"|\b(?:gsk|pcsk|r8|whsec|figd|ntn|lin_api|dop_v1|shp[a-z]{2})_\w{16,400}"  # Groq, Pinecone, Replicate, Stripe …
-    r"|\b(?:xai|tvly|pplx|nvapi|pypi|GOCSPX)-[\w-]{16,4000}"  # xAI, Tavily, Perplexity, NVIDIA, PyPI, Google
-    r"|\bhvs\.[\w-]{16,400}|\bATATT3[\w=-]{16,400}|\bAKCp[0-9A-Za-z]{16,400}"  # Vault, Atlassian, Artifactory
-    r"|\bAGE-SECRET-KEY-1[0-9A-Z]{16,400}|\bSK[0-9a-f]{32}\b"  # age, Twilio
+    rf"\b(?:{'|'.join(_KEYS)})"
     r"|(?<=hooks\.slack\.com/services/)[\w/]{16,100}|(?<!\d)\d{8,10}:AA[\w-]{30,40}"  # Slack, Telegram
     r"|(?<![\w-])eyJ[\w-]{8,8000}\.[\w-]{8,8000}(?:\.[\w-]{0,8000})?",  # JSON web tokens
-    *(rf"{two}[-_][\w-]{{16}}" for two in ("sk", "pk", "rk")),
-    "AKIA[0-9A-Z]{16}",
-    "ASIA[0-9A-Z]{16}",
-    r"gh[pousr]_\w{20}",
-    r"github_pat_",
-    r"glpat-",
-    r"xox[a-z]-",
-    r"AIza[\w-]{30}",
-    r"ya29\.",
-    r"hf_[0-9A-Za-z]{20}",
-    r"npm_[0-9A-Za-z]{20}",
-    r"lsv2_[a-z]",
-    r"SG\.[\w-]{16}",
+    *_KEYS,
+    r"hooks\.slack\.com/services/",
+    r":AA[\w-]{30}",
     r"eyJ[\w-]{8}",
-    *(rf"{two}_\w{{16}}" for two in ("gsk", "pcsk", "r8", "whsec", "figd", "ntn", "lin_api", "dop_v1")),
-    r"shp[a-z]{2}_\w{16}",
-    *(rf"{two}-[\w-]{{16}}" for two in ("xai", "tvly", "pplx", "nvapi", "pypi", "GOCSPX")),
-    r"hvs\.[\w-]{16}",
-    "ATATT3",
-    "AKCp",
-    "AGE-SECRET-KEY-1",
-    "SK[0-9a-f]{32}",
-    "hooks.slack.com/services/",
-    ":AA[\\w-]{30}",
 )
 _ADDRESS = re.compile(r"://(?:[^\s\"']++|[\"'](?![\s,:;)}\]>]|$))++")  # to a space, or to a quote that ends something
 _USER = re.compile(r"://[^\s/:@?#]{0,200}:(?!\d{1,5}(?:[/?#]|$))")  # and no port

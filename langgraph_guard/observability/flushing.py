@@ -92,12 +92,16 @@ class Flusher:
             return False
 
 
-def flush_all(flushers: Sequence[Flusher], timeout: float) -> bool:
-    """Flush side by side; whether all were done within `timeout` seconds. Raises `ConfigError` for what is no number of
-    them."""
+def seconds(timeout: float) -> float:
+    """A time that can be waited. Raises `ConfigError` for what is no number."""
     if not isinstance(timeout, int | float):
         raise ConfigError("timeout", f"is a {type(timeout).__name__}, and must be a number of seconds")
-    until = time.monotonic() + min(timeout, LONGEST)
+    return min(timeout, LONGEST)
+
+
+def flush_all(flushers: Sequence[Flusher], timeout: float) -> bool:
+    """Flush side by side; whether all were done within `timeout` seconds. Raises `ConfigError` as `seconds` does."""
+    until = time.monotonic() + seconds(timeout)
     under_way = [(flusher, flusher.start()) for flusher in flushers]
     over = [flusher.wait(number, until) for flusher, number in under_way]  # all of them, whatever the first says
     return all(over)

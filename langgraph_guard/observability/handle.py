@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langgraph_guard.observability.delivery import Delivery
-from langgraph_guard.observability.flushing import Flusher, flush_all
+from langgraph_guard.observability.flushing import Flusher, flush_all, seconds
 from langgraph_guard.observability.redaction import Redactor
 from langgraph_guard.observability.runs import Traces
 
@@ -77,6 +77,7 @@ class Observability:
 
         Runs under way end as they would; what they say from now on is not shown.
         """
+        timeout = seconds(timeout)
         if not self._stop():
             return True
         for outlet in self.outlets:

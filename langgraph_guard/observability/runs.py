@@ -16,10 +16,15 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.flow import Flow, arun, run
 
 TRACE_ID: Final = "guard_trace_id"
 REMEMBERED: Final = 4096
 """Threads whose last trace a process knows without asking their checkpoints."""
+EDITS: Final = 25
+"""Checkpoints that are read, at most, for the one that a run wrote: those after it are edits."""
+EDITED: Final = ("update", "fork")
+"""What LangGraph calls the source of those."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,17 +76,20 @@ def watched(
     *,
     user_id: str | int | None = None,
     session_id: str | None = None,
-    tags: Sequence[str] = (),
+    tags: Sequence[str] | None = None,
 ) -> RunnableConfig:
     """`config` with the handlers, and with what they call the run by."""
+    given = config.get("metadata") or {}
     thread_id = config.get("configurable", {}).get("thread_id")
     told = {
-        "langfuse_session_id": session_id or (str(thread_id) if thread_id else None),
+        "langfuse_session_id": session_id
+        or given.get("langfuse_session_id")
+        or (str(thread_id) if thread_id else None),
         "langfuse_user_id": None if user_id is None else str(user_id),  # Langfuse passes over what is no text
-        "langfuse_tags": ([tags] if isinstance(tags, str) else list(tags)) or None,
+        "langfuse_tags": ([tags] if isinstance(tags, str) else list(tags or ())) or None,
         TRACE_ID: trace_id,
     }
-    metadata = {**(config.get("metadata") or {}), **{name: said for name, said in told.items() if said is not None}}
+    metadata = {**given, **{name: said for name, said in told.items() if said is not None}}
     return RunnableConfig(**{**config, "metadata": metadata, "callbacks": _added(config.get("callbacks"), handlers)})
 
 
@@ -101,7 +109,7 @@ def open_trace(graph: Graph | None, config: RunnableConfig) -> str:
     if graph is None or not _has_thread(config):
         return new_trace()
     try:
-        return trace_of(graph.get_state(config), unfinished=True) or new_trace()
+        return last_trace(graph, config, unfinished=True) or new_trace()
     except Exception as error:
         return _unknown(error)
 
@@ -109,18 +117,39 @@ def open_trace(graph: Graph | None, config: RunnableConfig) -> str:
 async def aopen_trace(graph: Graph | None, config: RunnableConfig) -> str:
     if graph is None or not _has_thread(config):
         return new_trace()
+
+    async def read(asked: Sequence[RunnableConfig]) -> list[Any]:
+        return [await graph.aget_state(each) for each in asked]
+
     try:
-        return trace_of(await graph.aget_state(config), unfinished=True) or new_trace()
+        return await arun(_traced(config, unfinished=True), read) or new_trace()
     except Exception as error:
         return _unknown(error)
 
 
-def trace_of(snapshot: Any, *, unfinished: bool) -> str | None:
-    """The trace id that a checkpoint was written under; `unfinished`: only if its run is not at its end."""
-    if unfinished and not (snapshot.next or getattr(snapshot, "interrupts", ())):
-        return None
-    found = (snapshot.metadata or {}).get(TRACE_ID)
-    return found if is_trace(found) else None
+def last_trace(graph: Graph, config: RunnableConfig, *, unfinished: bool) -> str | None:
+    """The trace that a thread's newest run belongs to; `unfinished`: only if it is not at its end."""
+    return run(_traced(config, unfinished=unfinished), lambda asked: [graph.get_state(each) for each in asked])
+
+
+def _traced(config: RunnableConfig, *, unfinished: bool) -> Flow[RunnableConfig, Any, str | None]:
+    """Read the newest checkpoint, and before `update_state`'s own, which have no run's metadata, the one they edit."""
+    for _ in range(EDITS):
+        (snapshot,) = yield [config]
+        if unfinished and not (snapshot.next or getattr(snapshot, "interrupts", ())):
+            return None
+        metadata = snapshot.metadata or {}
+        if TRACE_ID in metadata or metadata.get("source") not in EDITED or not snapshot.parent_config:
+            found = metadata.get(TRACE_ID)
+            return found if is_trace(found) else None
+        config = _at(snapshot.parent_config, config)
+    return None
+
+
+def _at(checkpoint: RunnableConfig, config: RunnableConfig) -> RunnableConfig:
+    """`config`, of this checkpoint."""
+    place = {**config.get("configurable", {}), **checkpoint.get("configurable", {})}
+    return RunnableConfig(**{**config, "configurable": place})
 
 
 def is_trace(text: object) -> bool:

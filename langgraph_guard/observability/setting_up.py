@@ -14,7 +14,7 @@ from langgraph_guard.errors import ConfigError
 from langgraph_guard.events import subscribe
 from langgraph_guard.observability.credentials import default_redact
 from langgraph_guard.observability.delivery import Delivery
-from langgraph_guard.observability.flushing import EXIT, Flusher, at_exit
+from langgraph_guard.observability.flushing import EXIT, Flusher, at_exit, seconds
 from langgraph_guard.observability.handle import Observability
 from langgraph_guard.observability.redaction import Redactor
 from langgraph_guard.observability.relay import shared
@@ -80,7 +80,7 @@ def current() -> Observability | None:
 
 def flush(timeout: float = 2.0) -> bool:
     """Send what is waiting, for `timeout` seconds at most: at the end of a request or a job, never in a node."""
-    seen = current()
+    timeout, seen = seconds(timeout), current()
     return seen.flush(timeout) if seen is not None else True
 
 

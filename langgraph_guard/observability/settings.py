@@ -65,11 +65,21 @@ class Settings:
 
     def _check_otlp(self) -> None:
         if isinstance(self.otlp, str):
-            parts = urlsplit(self.otlp)
-            if parts.scheme not in ("http", "https") or not parts.netloc:
+            if not is_address(self.otlp):
                 raise ConfigError("otlp", "must be an http or https address such as http://localhost:4318")
         elif self.otlp is not None and not (hasattr(self.otlp, "export") or provides(self.otlp)):
             raise ConfigError("otlp", "must be an address, a SpanExporter or a TracerProvider")
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an http or https address with a host; and a port, where there is one, that can be."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # as of a bracket that is not closed
+        return False
+    written = parts.netloc.isprintable() and " " not in parts.netloc
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and written and port != 0
 
 
 def provides(otlp: object) -> bool:

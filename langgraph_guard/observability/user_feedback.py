@@ -65,8 +65,8 @@ def _found(
     if isinstance(target, Mapping):
         thread_id = (target.get("configurable") or {}).get("thread_id")
         trace_id = (target.get("metadata") or {}).get(runs.TRACE_ID)
-        if runs.is_trace(trace_id) or not thread_id:
-            return thread_id, trace_id
+        if trace_id is not None or not thread_id:
+            return thread_id, trace_id if runs.is_trace(trace_id) else None
         target = str(thread_id)
     trace_id = _last(target, graph, seen)
     if (
@@ -84,11 +84,10 @@ def _last(thread_id: str, graph: runs.Graph | None, seen: Observability | None) 
 
 def _kept(graph: runs.Graph, thread_id: str) -> str | None:
     try:
-        snapshot = graph.get_state({"configurable": {"thread_id": thread_id}})
+        return runs.last_trace(graph, {"configurable": {"thread_id": thread_id}}, unfinished=False)
     except Exception as error:
         _log.warning("the thread's trace is not known: %s", type(error).__name__)
         return None
-    return runs.trace_of(snapshot, unfinished=False)
 
 
 def _score(seen: Observability, trace_id: str, name: str, score: bool | float | str, comment: str | None) -> None:

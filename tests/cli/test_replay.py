@@ -19,6 +19,7 @@ from langgraph_guard.checkpoint.redis import RedisSaver
 from langgraph_guard.cli.replay import arguments, loading, main
 from langgraph_guard.cli.replay.forking import chosen, fork
 from langgraph_guard.errors import ConfigError
+from langgraph_guard.observability import setup
 from langgraph_guard.policies.ledger import Account, Read
 from langgraph_guard.testing import ScriptedChatModel, calls
 from tests.cli import replayed
@@ -95,6 +96,29 @@ def test_a_call_that_was_not_made_before_ends_the_replay(shop: Shop, capsys: pyt
     assert '    now : model: ai: → look_up({"order": "99"})' in shown
     assert "it failed with ReplayMiss: the replay calls 'look_up'" in shown
     assert shop.looked_up == ["4711"]
+
+
+def test_credentials_are_not_shown(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """What departs is pasted into a ticket. It does depart, though another secret looks the same."""
+    shop.wanted = "sk-proj-" + "Zk9x" * 8
+    assert played("--step", "1") == 1
+    shown = capsys.readouterr().out
+    assert '    now : model: ai: → look_up({"order": "[redacted]"})' in shown
+    assert shop.wanted not in shown
+
+
+def test_what_the_program_hides_is_hidden(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own `redact=` holds here too: for what departs, for what ended it, and in the tree."""
+    shop.wanted = "99"
+    seen = setup(redact=lambda text: text.replace("look_up", "#"), langfuse=False, metrics=False)
+    try:
+        assert played("--step", "1") == 1
+    finally:
+        seen.close()
+    shown = capsys.readouterr().out
+    assert '    then: model: ai: → #({"order": "4711"})' in shown
+    assert "it failed with ReplayMiss: the replay calls '#'" in shown
+    assert "look_up" not in shown
 
 
 def test_the_new_run_is_shown_as_a_tree(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.graph import END, START, MessagesState, StateGraph
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -21,6 +22,7 @@ from langgraph_guard.observability.otel.labels import Labels
 from langgraph_guard.observability.otel.metrics import Sessions
 from langgraph_guard.observability.otel.names import METRICS
 from langgraph_guard.observability.otel.watch import RunWatch
+from langgraph_guard.observability.redaction import FAILED
 from langgraph_guard.testing import FakeClock, Reply, ScriptedChatModel
 from tests.observability.agent import Agent
 
@@ -99,6 +101,22 @@ def test_calls_and_runs_are_timed_in_the_words_of_the_conventions(figures: Figur
     assert [count for count, _ in figures.of("gen_ai.invoke_agent.duration").values()] == [1]
 
 
+@pytest.mark.parametrize(
+    "error", [GraphBubbleUp(), GraphInterrupt(), ValueError()], ids=lambda error: type(error).__name__
+)
+@pytest.mark.parametrize("what", ["tool", "chain", "llm"])
+def test_a_question_to_a_person_is_no_failure(figures: Figures, what: str, error: Exception) -> None:
+    """An alert on failing tools would wake somebody for each approval."""
+    watch, id = RunWatch(figures.provider.get_meter("test")), uuid.uuid4()
+    {"tool": watch.on_tool_start, "chain": watch.on_chain_start, "llm": watch.on_chat_model_start}[what](
+        {"name": "asks"}, [], run_id=id
+    )
+    getattr(watch, f"on_{what}_error")(error, run_id=id)
+    names = ("gen_ai.execute_tool.duration", "gen_ai.invoke_agent.duration", "gen_ai.client.operation.duration")
+    labels = dict(label for name in names for found in figures.of(name) for label in found)
+    assert labels.get("error.type") == (None if isinstance(error, GraphBubbleUp) else "ValueError")
+
+
 def test_an_event_outside_a_run_counts(figures: Figures) -> None:
     """A breaker's registry, a ledger that comes back: there is no run to show them in, and they matter."""
     emit("budget.away", backend="redis")
@@ -110,6 +128,14 @@ def test_a_circuits_state_is_a_figure(figures: Figures, after: str, figure: int)
     """What an alert on an open circuit reads."""
     emit("breaker.transition", breaker="b", key="search", before="?", after=after, reason="", retry_at=None)
     assert figures.of("langgraph_guard.breaker.state") == {(("breaker", "b"), ("key", "search")): figure}
+
+
+def test_circuits_without_end_are_forgotten(figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One per host, and the hosts are the model's to choose."""
+    monkeypatch.setattr("langgraph_guard.observability.otel.metrics.SESSIONS", 2)
+    for key in ("a", "b", "a", "c"):
+        emit("breaker.transition", breaker="b", key=key, before="?", after="open", reason="", retry_at=None)
+    assert [dict(labels)["key"] for labels in figures.of("langgraph_guard.breaker.state")] == ["a", "c"]
 
 
 def test_a_shared_limit_shows_what_is_left(figures: Figures) -> None:
@@ -271,6 +297,25 @@ def test_names_without_end_share_a_label() -> None:
     """Each label is a time series: whoever names a run after its user would else have one for each user."""
     labels = Labels(str.upper, most=2)
     assert [labels(name) for name in ("a", "b", "c", "d", "a")] == ["A", "B", "other", "other", "A"]
+
+
+def test_a_redactor_that_failed_once_hides_no_label_for_ever(no_langfuse: None) -> None:
+    """A circuit that stays open under a name that nobody has would ring all night."""
+    away = ["the service behind it"]
+
+    def redact(text: str) -> str:
+        if away:
+            raise ConnectionError
+        return text.upper()
+
+    figures = Figures()
+    setup(metrics=figures.provider, redact=redact)
+    said = {"breaker": "tools", "key": "pay", "before": "?", "reason": "", "retry_at": None}
+    emit("breaker.transition", **said, after="open")
+    assert figures.of("langgraph_guard.breaker.state") == {(("breaker", FAILED), ("key", FAILED)): 2}
+    away.clear()
+    emit("breaker.transition", **said, after="closed")
+    assert figures.of("langgraph_guard.breaker.state") == {(("breaker", "TOOLS"), ("key", "PAY")): 0}
 
 
 def test_an_event_that_is_not_of_the_schema_is_not_counted(figures: Figures) -> None:

@@ -18,15 +18,17 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from langgraph_guard import observability
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.events import listening
 from langgraph_guard.observability import arun_config, feedback, run_config, setup
+from langgraph_guard.observability.flushing import Flusher, at_exit
 from langgraph_guard.observability.handle import Observability
 from langgraph_guard.observability.langfuse import private
+from langgraph_guard.observability.redaction import Redactor
 from langgraph_guard.observability.runs import Traces, is_trace
 from langgraph_guard.observability.steps import Step, StepRecorder, read
 from tests.observability.agent import Agent
-from tests.observability.conftest import environment, point_at
+from tests.observability.conftest import environment, point_at, somebody_listens
 from tests.servers.otlp import Receiver
+from tests.servers.redis import until
 
 ASKED = {"messages": [("user", "find kites")]}
 ROOT = str(Path(__file__).parents[2])
@@ -42,7 +44,13 @@ ROOT = str(Path(__file__).parents[2])
         ("metrics", "all"),
         ("otlp", "localhost:4318"),
         ("otlp", 4318),
+        ("otlp", "http://[::1"),
+        ("otlp", "http://collector:99999"),
+        ("otlp", "http://collector:http/v1"),
+        ("otlp", "http://the collector"),
+        ("otlp", "http://:4318"),
         ("steps", 7),
+        ("steps", "a\0.db"),
     ],
 )
 def test_a_wrong_setting_is_told_at_once(no_langfuse: None, field: str, value: Any) -> None:
@@ -54,10 +62,10 @@ def test_a_wrong_setting_is_told_at_once(no_langfuse: None, field: str, value: A
 
 def test_nothing_listens_after_a_wrong_setting(no_langfuse: None) -> None:
     """All or nothing."""
-    before = listening()
+    before = somebody_listens()
     with pytest.raises(ConfigError):
         setup(payload="fat")  # type: ignore[arg-type]
-    assert listening() is before
+    assert somebody_listens() is before
 
 
 @pytest.mark.parametrize("only", [None, "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"])
@@ -81,6 +89,14 @@ def test_by_default_langfuse_is_on_where_its_keys_are(no_langfuse: None, caplog:
     with caplog.at_level(logging.INFO):
         assert setup(metrics=False).handlers == []
     assert "Langfuse" not in caplog.text
+
+
+def test_langfuse_is_on_where_nothing_forks(
+    seen: Callable[..., Observability], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Windows."""
+    monkeypatch.delattr(os, "register_at_fork", raising=False)
+    assert (len(seen().handlers), caplog.messages) == (1, [])
 
 
 def test_wrong_keys_do_not_reach_a_run(
@@ -163,13 +179,68 @@ def test_other_settings_take_the_place_of_the_first(seen: Callable[..., Observab
     assert (first.closed, len(langfuse.named("guard.budget.verdict"))) == (True, 1)
 
 
+def test_what_breaks_over_otlp_leaves_langfuse_on(
+    langfuse: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And says so: who reads that traces are off looks for the wrong thing."""
+    from langfuse import Langfuse
+    from opentelemetry.sdk.trace import TracerProvider
+
+    exporter = InMemorySpanExporter()
+    client = Langfuse(tracer_provider=TracerProvider(shutdown_on_exit=False), span_exporter=exporter)
+    private.not_at_exit(client)
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "0")
+    seen = setup(langfuse=client, otlp=InMemorySpanExporter(), metrics=False)
+    assert (len(seen.handlers), caplog.messages) == (1, ["traces over OTLP are off: ValueError"])
+
+
 def test_after_the_end_nobody_listens(seen: Callable[..., Observability]) -> None:
     """Closing twice is fine; an event costs again what it costs without listeners."""
-    before = listening()
+    before = somebody_listens()
     handle = seen()
     handle.close()
     handle.close()
-    assert listening() is before
+    assert somebody_listens() is before
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e10, 10**400], ids=["for ever", "centuries", "no float"])
+def test_a_flush_may_wait_for_ever(seen: Callable[..., Observability], timeout: float) -> None:
+    """A batch job has time."""
+    handle = seen(steps=[])
+    assert handle.flush(timeout)
+    assert handle.close(timeout)
+
+
+@pytest.mark.parametrize("timeout", [None, "2"])
+def test_a_flush_for_no_time_is_told(seen: Callable[..., Observability], timeout: Any) -> None:
+    """Which argument, and not a `TypeError` from within."""
+    with pytest.raises(ConfigError, match="timeout: is a"):
+        seen().flush(timeout)
+
+
+def test_what_was_closed_is_not_stopped_again() -> None:
+    """One thread closes what another one is about to replace: a count of listeners would be wrong ever after."""
+    handle = Observability(Redactor(None))
+    stopped: list[str] = []
+    handle.stops.append(lambda: stopped.append("once"))
+    handle.close()
+    handle.hand_over()
+    assert stopped == ["once"]
+
+
+def test_a_flush_after_the_end_leaves_no_thread_behind(seen: Callable[..., Observability]) -> None:
+    """Nobody would stop it any more; what was not sent in time is still sent."""
+    handle = seen()
+    handle.close()
+    assert handle.flush(60)
+    until(lambda: not any(each._thread for each in handle.flushers), "its threads are gone")
+
+
+def test_what_waits_for_the_end_may_stop_waiting_twice() -> None:
+    """Whoever closes while somebody else closes."""
+    stop = at_exit.add(Flusher(lambda: None))
+    stop()
+    stop()
 
 
 def test_spans_go_to_otlp_without_a_langfuse_server(no_langfuse: None) -> None:
@@ -268,6 +339,14 @@ def test_feedback_on_a_trace_of_another_process_is_taken(seen: Callable[..., Obs
     assert feedback("f" * 32, 1)
 
 
+@pytest.mark.parametrize("place", [{}, {"configurable": {"thread_id": "t-1"}}], ids=["no thread", "a thread"])
+def test_feedback_on_a_config_of_no_trace_says_so(seen: Callable[..., Observability], place: Any) -> None:
+    """A verdict under an id that no trace has is never seen; nor is it one on the thread's last answer."""
+    seen()
+    run_config(thread_id="t-1")
+    assert feedback({**place, "metadata": {"guard_trace_id": "7"}}, 1) is False
+
+
 def test_feedback_on_a_config_without_anything_says_so(seen: Callable[..., Observability]) -> None:
     """A config may have a key and nothing under it."""
     seen()
@@ -323,6 +402,11 @@ async def test_a_checkpointer_that_is_down_costs_the_link_and_not_the_run(no_lan
     """The run itself will say what is wrong with its checkpointer."""
     assert is_trace(run_config(Broken(), thread_id="t")["metadata"]["guard_trace_id"])
     assert is_trace((await arun_config(Broken(), thread_id="t"))["metadata"]["guard_trace_id"])
+
+
+def test_tags_may_be_none(no_langfuse: None) -> None:
+    """As the other arguments, which a program hands on from its own."""
+    assert "langfuse_tags" not in run_config(thread_id="t-1", tags=None)["metadata"]
 
 
 @pytest.mark.parametrize("thread_id", ["", 7], ids=["empty", "number"])

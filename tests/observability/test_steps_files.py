@@ -188,6 +188,21 @@ def test_a_sink_that_ends_the_program_ends_nothing() -> None:
         assert (seen, recorder.dropped) == (["exit", "id-1", "id-2"], 1)
 
 
+def test_who_waits_for_ever_waits_until_it_is_written(tmp_path: Path) -> None:
+    """`inf` is a number of seconds, and `None` is none."""
+    with closing(StepRecorder(tmp_path / "steps.db")) as recorder:
+        recorder.add(step(1))
+        assert recorder.flush(float("inf"))
+        with pytest.raises(ConfigError, match="timeout: is a NoneType"):
+            recorder.flush(None)  # type: ignore[arg-type]
+
+
+def test_a_name_that_no_file_can_have_is_none() -> None:
+    """Said when it is given, and not by the first step."""
+    with pytest.raises(ConfigError, match="steps: is no name of a file"):
+        StepRecorder("a\0.db")
+
+
 @pytest.mark.parametrize("version", [0, 2], ids=["older", "newer"])
 def test_a_database_of_another_version_is_not_written_to(tmp_path: Path, version: int) -> None:
     """It is refused when the recorder is made, and says what to do."""

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_looks(deeds: Any) -> None:
     listing = _deed(deeds, "list", "requests that wait, oldest first")
     listing.add_argument("--thread", help="of this thread alone")
-    listing.add_argument("--top", type=_count, default=50, metavar="N", help="rows (50)")
+    listing.add_argument("--top", type=_count, metavar="N", help="rows (50; with --json all)")
     shown = _add_id(_deed(deeds, "show", "one request: all that is to be known before one decides"))
     shown.add_argument("--full", action="store_true", help="long arguments whole")
     log = _deed(deeds, "log", "what was asked, decided and executed")

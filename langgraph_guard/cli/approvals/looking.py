@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from argparse import Namespace
 from itertools import islice
+from typing import Final
 
 from langgraph_guard.backends.protocols import ApprovalBackend
 from langgraph_guard.cli.approvals import screen, store
 from langgraph_guard.cli.approvals.screen import Screen
 from langgraph_guard.policies.approval.chain import Head
 
+MOST: Final = 50
+"""Requests that people are shown when they ask for no number of them."""
+
 
 def show_list(said: Namespace, backend: ApprovalBackend, shown: Screen) -> int:
-    most = None if said.json else said.top + 1
-    found = list(islice(store.waiting(backend, said.thread), most))
-    shown.show([screen.as_json(each) for each in found], screen.listed(found, said.top))
+    top = said.top or (None if said.json else MOST)
+    one_more = None if top is None else top + 1  # or nobody knows that there are more
+    found = list(islice(store.waiting(backend, said.thread), one_more))
+    shown.show([screen.as_json(each) for each in found[:top]], screen.listed(found, top))
     return 0
 
 

@@ -39,7 +39,7 @@ class Screen:
 # Requests
 
 
-def listed(found: Sequence[Approval], top: int) -> RenderableType:
+def listed(found: Sequence[Approval], top: int | None) -> RenderableType:
     if not found:
         return Text("nothing waits for anybody's word")
     table = Table(box=None, pad_edge=False)
@@ -47,7 +47,7 @@ def listed(found: Sequence[Approval], top: int) -> RenderableType:
     table.add_column("call", overflow="fold")
     for each in found[:top]:
         table.add_row(_brief(each), cell(f"{legible(each.tool)}({line(each.args)})", None))
-    if len(found) > top:
+    if len(found[:top]) < len(found):
         table.caption, table.caption_justify = "and more: --top shows them", "left"
     return table
 

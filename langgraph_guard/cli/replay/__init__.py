@@ -9,7 +9,7 @@ memory meanwhile, for all of this process, so nobody's limit is charged, nobody 
 the thread was run for (`user_id`, `tenant_id`), it is run for again, unless `--config` says otherwise. Models are asked
 anew and paid for; tools behind a `ToolGuard` answer as they did, and people too. A tool that is called otherwise than
 then, or by a node itself, ends the replay. With `--live` all tools run; people are asked anew, and it ends where it
-asks.
+asks. What is shown is redacted as the program's own `setup` says, else of credentials.
 
 A circuit that was open then is closed now, so a run that it ended goes on. What is not seen from here: a node that
 calls a service without a tool does so again, a `store=` that threads share is the same store, a backend that a node
@@ -42,6 +42,8 @@ from langgraph_guard.cli.replay.running import replay
 from langgraph_guard.cli.replay.show import told
 from langgraph_guard.cli.trace import wide
 from langgraph_guard.errors import ConfigError, GuardError
+from langgraph_guard.observability.redaction import Redactor
+from langgraph_guard.observability.setting_up import current
 
 FAILED, WRONG = 1, 2
 """Exit codes: the replay failed, it cannot be meant."""
@@ -54,12 +56,14 @@ def main(argv: Sequence[str], console: Console | None = None) -> int:
         if not said.live:
             check_tools(graph)
         start = chosen(graph, said.thread, None if said.failed else said.step)
-        outcome = replay(graph, fork(graph, start, said.set), dict(said.config), live=said.live)
+        seen = current()
+        redactor = seen.redactor if seen is not None else Redactor()
+        outcome = replay(graph, fork(graph, start, said.set), dict(said.config), live=said.live, redactor=redactor)
     except ConfigError as error:
         print(f"langgraph-guard replay: {error}", file=sys.stderr)
         return WRONG
     except GuardError as error:
         print(f"langgraph-guard replay: {error}", file=sys.stderr)
         return FAILED
-    (console or wide()).print(told(outcome))
+    (console or wide()).print(told(outcome, redactor))
     return FAILED if outcome.error is not None else 0

@@ -21,6 +21,7 @@ from langgraph_guard.cli.replay.held import HeldBack
 from langgraph_guard.cli.replay.loading import needs_loop
 from langgraph_guard.cli.replay.people import Answers, RecordedDesk
 from langgraph_guard.cli.replay.trail import Stage, trail
+from langgraph_guard.observability.redaction import Redactor
 from langgraph_guard.observability.steps import Step, StepRecorder
 from langgraph_guard.tools.guard.replayed import REPLAY, Recordings
 
@@ -58,13 +59,15 @@ class Past:
         return cls(messages_of(fork.start.history, found), Answers(found))
 
 
-def replay(graph: App, fork: Fork, configurable: Mapping[str, Any], *, live: bool = False) -> Outcome:
+def replay(
+    graph: App, fork: Fork, configurable: Mapping[str, Any], *, live: bool = False, redactor: Redactor
+) -> Outcome:
     """Run the copy to its end. Without `live`, tools behind a guard answer from the thread's history, and so do people;
-    no other tool runs."""
+    no other tool runs. `redactor`: for the steps; the stages are as they were."""
     past = None if live else Past.of(graph, fork)
     steps: list[Step] = []
     error: Exception | None = None
-    with closing(StepRecorder(steps)) as recorder:
+    with closing(StepRecorder(steps, redactor=redactor)) as recorder:
         try:
             _go(graph, fork, configurable, past, recorder)
         except Exception as raised:

@@ -12,17 +12,17 @@ OTHER: Final = "other"
 
 
 class Labels:
-    """A function of a name that gives its label. `shown`: what may be shown of it."""
+    """A function of a name that gives its label. `shown`: what may be shown of it, asked each time: the program's own
+    redactor may have failed for once, or know today what it did not know yesterday."""
 
     def __init__(self, shown: Callable[[str], str], most: int = MOST) -> None:
         self._shown = shown
         self._most = most
-        self._known: dict[str, str] = {}
+        self._known: set[str] = set()
 
     def __call__(self, name: str) -> str:
-        label = self._known.get(name)
-        if label is None:
-            label = self._shown(name) if len(self._known) < self._most else OTHER
-            if label != OTHER:
-                self._known[name] = label
-        return label
+        if name not in self._known:
+            if len(self._known) >= self._most:
+                return OTHER
+            self._known.add(name)
+        return self._shown(name)

@@ -21,7 +21,7 @@ STATES: Final[Mapping[str, int]] = {"closed": 0, "half_open": 1, "open": 2, "for
 SHARED: Final = ("global", "tenant")
 """Scopes whose balance is one figure: a session's or a user's would be one per person."""
 SESSIONS: Final = 10_000
-"""Sessions whose cost is kept; of more at once, the oldest begin again."""
+"""Sessions whose cost is kept, and circuits whose state is; of more at once, the oldest begin again."""
 
 
 def meter_of(provider: MeterProvider | None) -> Meter:
@@ -59,11 +59,16 @@ class GuardMetrics:
         elif event == "budget.verdict" and said["scope"] in SHARED and said["limit"] is not None:
             self._keep_balance(said)
         elif event == "breaker.transition":
-            with self._lock:
-                name = self._shown(str(said["breaker"])), self._shown(str(said["key"]))
-                self._states[name] = STATES.get(said["after"], 0)
+            self._keep_state((str(said["breaker"]), str(said["key"])), STATES.get(said["after"], 0))
         elif event == "approval.decided" and isinstance(said.get("seconds"), int | float):
             self._wait.record(said["seconds"], {"decision": decision.decision})
+
+    def _keep_state(self, circuit: tuple[str, str], state: int) -> None:
+        with self._lock:
+            self._states.pop(circuit, None)  # The newest last: of those that share a label, it is the one that shows.
+            self._states[circuit] = state
+            if len(self._states) > SESSIONS:
+                del self._states[next(iter(self._states))]
 
     def _keep_balance(self, said: Mapping[str, Any]) -> None:
         factor = 1e-6 if said["unit"] == "usd" else 1.0
@@ -74,7 +79,10 @@ class GuardMetrics:
 
     def _circuits(self) -> list[Observation]:
         with self._lock:
-            return [Observation(state, {"breaker": name, "key": key}) for (name, key), state in self._states.items()]
+            states = list(self._states.items())
+        return [
+            Observation(state, {"breaker": self._shown(name), "key": self._shown(key)}) for (name, key), state in states
+        ]
 
     def _balances(self, figure: Callable[[float, float], float]) -> list[Observation]:
         with self._lock:

@@ -15,6 +15,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import LLMResult
+from langgraph.errors import GraphBubbleUp
 from opentelemetry.metrics import Meter, Observation
 
 from langgraph_guard.observability.otel import names
@@ -104,7 +105,7 @@ class RunWatch(BaseCallbackHandler):
         self, error: BaseException, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
     ) -> None:
         if parent_run_id is None:
-            self._run_ended(run_id, {names.ERROR_TYPE: type(error).__name__})
+            self._run_ended(run_id, _failed(error))
         else:
             with self._lock:
                 self._take_away(run_id)
@@ -173,7 +174,7 @@ class RunWatch(BaseCallbackHandler):
                 self._tokens.record(usage[f"{side}_tokens"], {**call.labels, names.TOKEN_TYPE: side})
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        self._call_ended(run_id, self._of_models, {names.ERROR_TYPE: type(error).__name__})
+        self._call_ended(run_id, self._of_models, _failed(error))
 
     def on_tool_start(
         self, serialized: Any, input_str: str, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
@@ -186,7 +187,7 @@ class RunWatch(BaseCallbackHandler):
         self._call_ended(run_id, self._of_tools, {names.ERROR_TYPE: "tool_error"} if failed else {})
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        self._call_ended(run_id, self._of_tools, {names.ERROR_TYPE: type(error).__name__})
+        self._call_ended(run_id, self._of_tools, _failed(error))
 
     def _call_began(self, run_id: UUID, parent_run_id: UUID | None, labels: Mapping[str, str]) -> None:
         with self._lock:
@@ -222,6 +223,11 @@ class RunWatch(BaseCallbackHandler):
             agent = run.labels[names.AGENT_NAME]
             oldest[agent] = max(oldest.get(agent, 0.0), now - run.at)
         return [Observation(age, {"agent": agent}) for agent, age in oldest.items()]
+
+
+def _failed(error: BaseException) -> Mapping[str, str]:
+    """Why it failed; nothing for a question to a person, or a word to the graph above: those are no failures."""
+    return {} if isinstance(error, GraphBubbleUp) else {names.ERROR_TYPE: type(error).__name__}
 
 
 def _task() -> weakref.ref[asyncio.Task[Any]] | None:

@@ -26,6 +26,8 @@ def sink_of(sink: Any) -> Sink:
     """The sink that a recorder was given. Raises `ConfigError` for what is none, and for a file that cannot be it."""
     if isinstance(sink, str | os.PathLike):
         path = Path(sink).absolute()  # A program that changes its directory writes where it was told to.
+        if "\0" in str(path):
+            raise ConfigError("steps", "is no name of a file: there is a NUL in it")
         if path.suffix in DATABASES:
             return Store(path)
         if path.suffix == ".jsonl":

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 from langgraph_guard.forks import renew_in_children
+from langgraph_guard.observability.flushing import seconds
 from langgraph_guard.observability.steps.step import Step
 
 _log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Writer(Generic[Record]):
 
     def flush(self, timeout: float) -> bool:
         """Whether all that was put before is written, or lost, within `timeout` seconds."""
-        until = time.monotonic() + timeout
+        until = time.monotonic() + seconds(timeout)
         with self._lock:
             self._flushing += 1
             self._changed.notify_all()
