@@ -29,6 +29,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Final
+
+TO_ROUTE: Final = "To route on it in a graph, add the BudgetCheckNode to it and wrap the node in budget.track(…)."
+"""What a traceback says below a denial that nothing caught."""
 
 
 class GuardError(Exception):
@@ -84,6 +88,10 @@ class BudgetExceeded(_Record):
     turn: str = ""
     turn_seq: int = 0
     frozen: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.add_note(TO_ROUTE)  # beside the sentence: that one is read by models too
 
     def __str__(self) -> str:
         if self.frozen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from langchain_core.messages import BaseMessage
@@ -16,6 +17,8 @@ from benchmarks.measure import Timing
 from benchmarks.texts import texts
 from langgraph_guard.tokens import loading
 from langgraph_guard.tokens.counter import TokenCounter
+
+ROOT = Path(__file__).parents[1]
 
 SLOW = {"imports": pytest.mark.slow, "distant": pytest.mark.slow, "outage": pytest.mark.slow}
 """Start a Python for each measurement."""
@@ -49,6 +52,17 @@ def test_a_benchmark_that_does_not_exist_is_named(
     with pytest.raises(SystemExit):
         bench.main()
     assert "legder" in capsys.readouterr().err
+
+
+def test_who_lacks_a_peer_is_told_what_to_install() -> None:
+    """Whoever installed the pack alone has no peers, and a traceback looks like a broken benchmark."""
+    without = "import runpy, sys; sys.modules['langchain.agents'] = None; "
+    start = f"{without}runpy.run_module('benchmarks', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", start], cwd=ROOT, capture_output=True, text=True, check=False, timeout=110
+    )
+    said = "python -m benchmarks: langchain.agents is not installed: pip install -e '.[dev]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
 def test_a_claim_holds_only_below_its_goal() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import traceback
 from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Any
@@ -251,6 +252,18 @@ def test_a_wrong_setting_is_a_value_error_that_names_its_field(error: ConfigErro
     assert isinstance(error, ValueError)
     assert error.field in str(error)
     assert str(error) == f"{error.field}: {error.problem}"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [lambda error: error, copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))],
+    ids=["raised", "copied", "deeply copied", "sent"],
+)
+def test_a_traceback_says_once_how_to_route_on_a_denial(again: Any) -> None:
+    """It ends a graph whose node is not tracked. Models read the sentence, so what a programmer may do stands below."""
+    denial = again(BudgetExceeded("usd", "user", 5, 4, 0, 2))
+    assert "".join(traceback.format_exception(denial)).count("wrap the node in budget.track(") == 1
+    assert "track" not in str(denial)
 
 
 def test_a_sentence_cannot_name_a_person() -> None:

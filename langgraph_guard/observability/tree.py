@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from langgraph_guard.observability.steps.reading import Outline
-from langgraph_guard.observability.steps.step import Step
+from langgraph_guard.observability.steps.step import CHARGED, Step
 from langgraph_guard.observability.words import moment, words
 
 if TYPE_CHECKING:
@@ -250,6 +250,8 @@ def details(step: Step) -> list[str]:
         parts.append(f"{step.tokens:,} tokens")
     if step.cost_micro_usd is not None:
         parts.append(money(step.cost_micro_usd))
+    if step.attrs.get(CHARGED):
+        parts.append("charged as reserved")
     if step.kind == "guard":
         parts += guarded(step)
     elif step.status == "error":

@@ -12,6 +12,7 @@ from langgraph_guard.events import SCHEMA
 from langgraph_guard.observability import tree
 from langgraph_guard.observability.steps import Step
 from langgraph_guard.observability.steps.guards import status_of
+from langgraph_guard.observability.steps.step import CHARGED
 from langgraph_guard.observability.words import words
 from tests.observability.stepped import recorded
 
@@ -242,6 +243,17 @@ PLAUSIBLE: dict[str, Any] = {
 def test_every_event_that_gets_a_record_has_words(event: str) -> None:
     """A new event without them reads as a row of fields. Two are parts of a model call's record, and have none."""
     assert words(event, {name: PLAUSIBLE.get(name, "name") for name in SCHEMA[event]})
+
+
+def test_figures_that_the_provider_did_not_tell_are_marked() -> None:
+    """They are what the ledger held for the call: an upper bound must not read as what was used."""
+    said: dict[str, Any] = {"kind": "llm", "name": "gpt-4o", "cost_micro_usd": 900}
+    lost = step(1, **said, status="error", error_type="TimeoutError", error="no answer", attrs={CHARGED: 120})
+    known = step(2, **said, input_tokens=100, output_tokens=20)
+    assert lines(run(), lost, known)[2:] == [
+        "✗ llm.gpt-4o [120 tokens, $0.0009, charged as reserved, TimeoutError: no answer]",
+        "✓ llm.gpt-4o [120 tokens, $0.0009]",
+    ]
 
 
 def test_an_execution_in_doubt_is_not_drawn_as_one_that_went_well() -> None:
