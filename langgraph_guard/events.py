@@ -8,11 +8,12 @@ order in which they came; one that fails is ignored, because nothing that watche
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from traceback import format_tb
 from typing import Any, Final
+
+from langgraph_guard.forks import Lock
 
 VERSION: Final = 1
 
@@ -100,7 +101,7 @@ class _Subscription:
 
 
 _listeners: tuple[_Subscription, ...] = ()
-_changing = threading.Lock()
+_changing = Lock()
 _log = logging.getLogger(__name__)
 
 

@@ -9,6 +9,25 @@ from typing import Any, Final, Protocol
 from weakref import WeakSet
 
 
+class Lock:
+    """For what listeners and recorders keep. In a child it is free, and a thread that holds it may come again: wherever
+    something is allocated, the garbage collector may end an abandoned stream, whose meter has something to say.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.release()
+
+
 class Renewable(Protocol):
     """What holds locks or connections."""
 

@@ -8,11 +8,12 @@ closes the call. Two budgets on a call are one cost: that of the first that sett
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import UUID
+
+from langgraph_guard.forks import Lock
 
 MOST: Final = 10_000
 """Calls under way that are kept. Of more, the oldest ends without a figure."""
@@ -63,7 +64,7 @@ class Charges:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._calls: dict[str, _Call] = {}
         self._of_reservation: dict[str, str] = {}
         self._of_run: dict[Hashable, str] = {}

@@ -45,27 +45,22 @@ _KEY_BLOCK = re.compile(
     r"(?:[^-]|-(?!----)){0,20000}+(?:-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 _KEYS: Final = (
-    *(rf"{two}[-_][\w-]{{16,400}}" for two in ("sk", "pk", "rk")),  # OpenAI, Anthropic, Langfuse, Stripe
-    *(r"AKIA[0-9A-Z]{16}\b", r"ASIA[0-9A-Z]{16}\b"),  # AWS
-    *(r"gh[pousr]_\w{20,400}", r"github_pat_\w{20,400}", r"glpat-[\w-]{16,400}"),  # GitHub, GitLab
-    *(r"AIza[\w-]{30,60}", r"ya29\.[\w-]{16,4000}", r"GOCSPX-[\w-]{16,400}"),  # Google
-    *(
-        r"xox[a-z]-[\w-]{10,400}",
-        r"hf_[0-9A-Za-z]{20,400}",
-        r"lsv2_[a-z]{2}_\w{16,400}",
-    ),  # Slack, Hugging Face, LangSmith
-    *(
-        rf"{two}_\w{{16,400}}" for two in ("gsk", "pcsk", "r8", "figd", "ntn")
-    ),  # Groq, Pinecone, Replicate, Figma, Notion
-    *(rf"{two}-[\w-]{{16,400}}" for two in ("xai", "tvly", "pplx", "nvapi")),  # xAI, Tavily, Perplexity, NVIDIA
-    *(r"npm_[0-9A-Za-z]{20,400}", r"pypi-[\w-]{16,4000}"),  # package registries
-    *(r"whsec_\w{16,400}", r"shp[a-z]{2}_\w{16,400}", r"lin_api_\w{16,400}"),  # Stripe, Shopify, Linear
-    *(r"hvs\.[\w-]{16,400}", r"ATATT3[\w=-]{16,400}", r"dop_v1_\w{16,400}"),  # Vault, Atlassian, DigitalOcean
-    *(
-        r"SG\.[\w-]{16,100}\.[\w-]{16,100}",
-        r"SK[0-9a-f]{32}\b",
-        r"AGE-SECRET-KEY-1[0-9A-Z]{16,400}",
-    ),  # SendGrid, Twilio
+    # OpenAI, Anthropic, Langfuse, Stripe; AWS
+    *(rf"{begin}[-_][\w-]{{16,400}}" for begin in ("sk", "pk", "rk")),
+    *(r"AKIA[0-9A-Z]{16}\b", r"ASIA[0-9A-Z]{16}\b"),
+    # GitHub, GitLab; Google; Slack, Hugging Face, LangSmith
+    *(r"gh[pousr]_\w{20,400}", r"github_pat_\w{20,400}", r"glpat-[\w-]{16,400}"),
+    *(r"AIza[\w-]{30,60}", r"ya29\.[\w-]{16,4000}", r"GOCSPX-[\w-]{16,400}"),
+    *(r"xox[a-z]-[\w-]{10,400}", r"hf_[0-9A-Za-z]{20,400}", r"lsv2_[a-z]{2}_\w{16,400}"),
+    # Groq, Pinecone, Replicate, Figma, Notion; xAI, Tavily, Perplexity, NVIDIA
+    *(rf"{begin}_\w{{16,400}}" for begin in ("gsk", "pcsk", "r8", "figd", "ntn")),
+    *(rf"{begin}-(?=[\w-]{{0,400}}\d)[\w-]{{16,400}}" for begin in ("xai", "tvly", "pplx", "nvapi")),
+    # registries of packages; Stripe, Shopify, Linear
+    *(r"npm_[0-9A-Za-z]{20,400}", r"pypi-(?=[\w-]{0,400}\d)[\w-]{16,4000}"),
+    *(r"whsec_\w{16,400}", r"shp[a-z]{2}_\w{16,400}", r"lin_api_\w{16,400}"),
+    # Vault, Atlassian, DigitalOcean; SendGrid, Twilio, age
+    *(r"hvs\.[\w-]{16,400}", r"ATATT3[\w=-]{16,400}", r"dop_v1_\w{16,400}"),
+    *(r"SG\.[\w-]{16,100}\.[\w-]{16,100}", r"SK[0-9a-f]{32}\b", r"AGE-SECRET-KEY-1[0-9A-Z]{16,400}"),
 )
 _TOKEN = _Shape(
     rf"\b(?:{'|'.join(_KEYS)})"
@@ -93,8 +88,10 @@ _VALUE: Final = (
     r"|(?<=\")(?:[^\"\\\r\n]++|\\.)++|(?<=')(?:[^'\\\r\n]++|\\.)++"
     r"|(?!\\{1,3}[\"'])[^\s\"',;&]{1,4000}+)"
 )
+_WHOSE: Final = "(?:db|user|admin|root|smtp|mail|email|ftp|ssh|mysql|pg|postgres|redis|mongo|proxy)"
+"""Where `pass` is a password; elsewhere it may be a filter, or a run over something."""
 _NAMES: Final = (
-    *("pass(?:word|wd|phrase|code)", "[_-]pass", "pwd", "secret", "token", "authorization"),
+    *("pass(?:word|wd|phrase|code)", rf"{_WHOSE}[_-]?pass", "pwd", "secret", "token", "authorization"),
     *("api[ _-]?key", "(?:access|private|secret)[_-]?key", "(?:encryption|signing)[_-]?key"),
     "(?<![a-zA-Z])(?:otp|cvv|cvc)",
 )
@@ -108,7 +105,7 @@ _NAMED = _Shape(
     shown=rf"\1{HIDDEN}",
 )
 _OPTION = _Shape(
-    rf"(--[\w-]{{0,40}}(?ai:{'|'.join(_NAMES)}) {{1,4}}{_OPENING})(?!-){_VALUE}",
+    rf"((?<![\w-])--[\w-]{{0,40}}(?ai:{'|'.join(_NAMES)}) {{1,4}}{_OPENING})(?!-){_VALUE}",
     "--[a-z]",
     shown=rf"\1{HIDDEN}",
 )
@@ -162,9 +159,9 @@ _ISSUED = re.compile(
     r"|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{9,15}"  # Maestro
 )
 _SECRET_NAME = re.compile(
-    r"(?i)(?:(?:passwords?|passwd|passphrase|passcode|pwd|[_-]pass|^pass|secrets?)(?:[_-]?(?:hash|\d{1,2}))?"
-    r"|(?:api|access|private|secret|encryption|signing)[_-]?keys?|token|auth|auth[_-]?header|authorization|bearer"
-    r"|credentials?|cookies?|(?:^|[_-])(?:jwt|otp|pin|cvv|cvc))$"
+    rf"(?i)(?:(?:passwords?|passwd|passphrase|passcode|pwd|{_WHOSE}[_-]?pass|^pass|secrets?)(?:[_-]?(?:hash|\d{{1,2}}))?"
+    r"|(?:api|access|private|secret|encryption|signing)[_-]?keys?|token|^(?:basic|http|proxy)?[_-]?auth|auth[_-]?header"
+    r"|authorization|^bearer|credentials?|cookies?|(?:^|[_-])(?:jwt|otp|pin|cvv|cvc))$"
 )
 
 

@@ -6,7 +6,6 @@ The libraries that send tell it for every batch, all night long. While they work
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+
+from langgraph_guard.forks import Lock
 
 What = Literal["spans", "scores", "media"]
 
@@ -45,7 +46,7 @@ class Delivery:
 
     def __init__(self, service: str, address: str | None = None) -> None:
         self.name = f"{service} at {place(address)}" if address else service
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._lost: Counter[What] = Counter()
         self._told: set[str] = set()
         for library in LIBRARIES:

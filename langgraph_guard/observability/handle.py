@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from langgraph_guard.forks import Lock
 from langgraph_guard.observability.delivery import Delivery
 from langgraph_guard.observability.flushing import Flusher, flush_all, seconds
 from langgraph_guard.observability.redaction import Redactor
@@ -53,7 +54,7 @@ class Observability:
         self.stops: list[Callable[[], object]] = []
         self.ends: list[Callable[[], object]] = []
         self.closed = False
-        self._changing = threading.Lock()
+        self._changing = Lock()
         self._has_ended = False
 
     @property

@@ -19,6 +19,7 @@ from langchain_core.callbacks.manager import handle_event
 from langchain_core.runnables.config import var_child_runnable_config
 
 from langgraph_guard.events import VERSION, subscribe
+from langgraph_guard.forks import Lock
 from langgraph_guard.observability.charges import EVENTS
 from langgraph_guard.observability.decisions import decided
 
@@ -59,7 +60,7 @@ class Billed(Protocol):
 
 
 _billed: Final[WeakSet[Billed]] = WeakSet()
-_changing = threading.Lock()
+_changing = Lock()
 
 
 def charged(handler: Billed) -> None:
@@ -123,7 +124,7 @@ class Relay:
     """The one subscription of `relay`, however many listen: each event is told once."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._users = 0
         self._unsubscribe: Callable[[], None] | None = None
 

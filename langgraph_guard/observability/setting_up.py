@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from langgraph_guard.errors import ConfigError
 from langgraph_guard.events import subscribe
+from langgraph_guard.forks import Lock
 from langgraph_guard.observability.credentials import default_redact
 from langgraph_guard.observability.delivery import Delivery
 from langgraph_guard.observability.flushing import EXIT, Flusher, at_exit, seconds
@@ -37,7 +37,7 @@ PATIENCE: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
-_changing = threading.Lock()
+_changing = Lock()
 _current: tuple[Settings, Observability] | None = None
 
 

@@ -58,6 +58,7 @@ HARMLESS = (
     "sorted(rows, key=by_name), and the cookie: chocolate, sig=none",
     "the basic idea of a bearer of news",
     "all tests pass: 3, compass: north, key: 4, tokens: 5120, the token is expired, a secret is kept",
+    "first_pass: 12, low_pass=3, xai-is-the-name-of-this-company, pypi-package-index-server-name",
     "run it with --token-limit 100 --secret-santa --password --verbose",
     "mysql -p shop, curl -u bob, ssh://git@github.com:22/a, https://a-long-name-of-somebody@x.y",
     "",
@@ -193,7 +194,7 @@ _EVIL = [
     *("bearer a", "bearer 1", "basic aaaaaaa", '"', "\\"),
     *("--", "--token ", "--a", "mysql ", "mysql a ", "curl -u ", "curl a:", "redis-cli ", "cookies={", "cookies={a"),
     *("://a0@", "@://a1", "passphrase: ", "<password>", "password is ", "a:@tcp(", "a:b@tcp(", "password: |\n "),
-    *("-----BEGIN PRIVATE KEY-----a-", ":AAa", "hooks.slack.com/services/", "SK0", "password%3D"),
+    *("-----BEGIN PRIVATE KEY-----a-", "--a-", ":AAa", "hooks.slack.com/services/", "SK0", "password%3D"),
 ]
 
 
@@ -298,7 +299,7 @@ def test_what_stands_under_a_telling_name_is_hidden_whole() -> None:
     """A password in a dict has no shape either."""
     assert Redactor().value({"password": "x", "input_tokens": 5}) == {"password": HIDDEN, "input_tokens": 5}
     hidden = ("pwd", "DB_PASS", "secretKey", "api_keys", "passwords", "auth", "cvv", "user_otp", "password_hash")
-    shown = ("tokens", "session_id", "compass", "author", "key", "pinned", "keyboard")
+    shown = ("tokens", "session_id", "compass", "author", "key", "pinned", "keyboard", "low_pass", "is_auth")
     assert set(Redactor().value(dict.fromkeys(hidden, "x")).values()) == {HIDDEN}
     assert set(Redactor().value(dict.fromkeys(shown, "x")).values()) == {"x"}
 

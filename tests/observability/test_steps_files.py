@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from typing import Any
 import pytest
 
 from langgraph_guard.errors import ConfigError
-from langgraph_guard.events import listening
 from langgraph_guard.observability.steps import Step, StepRecorder, read
 from langgraph_guard.observability.steps.sinks import Called
 from langgraph_guard.observability.steps.writer import Writer
@@ -553,12 +553,12 @@ def test_a_child_ends_although_its_parent_was_writing(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "steps.db")], check=True, timeout=120)
 
 
-def test_a_recorder_that_nobody_holds_listens_no_more() -> None:
-    """At once, and not when the garbage collector comes by."""
+def test_a_recorder_that_nobody_holds_is_gone_at_once() -> None:
+    """It listens for as long as it is there: until the garbage collector came by, it would."""
     recorder = StepRecorder([])
-    assert listening()
+    gone = weakref.ref(recorder)
     del recorder
-    assert not listening()
+    assert gone() is None
 
 
 def test_several_recorders_write_one_file(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ never which thread, run or trace.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
 from langgraph_guard.events import SCHEMA
+from langgraph_guard.forks import Lock
 from langgraph_guard.observability.decisions import decided
 from langgraph_guard.observability.otel import names
 
@@ -37,7 +37,7 @@ class GuardMetrics:
 
     def __init__(self, meter: Meter, shown: Callable[[str], str] = str) -> None:
         self._shown = shown
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._calls = Calls()
         self._states: dict[tuple[str, str], int] = {}
         self._shared: dict[tuple[str, str, str], tuple[float, float]] = {}
@@ -98,7 +98,7 @@ class Calls:
 
     def __init__(self, most: int = SESSIONS) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._counted: OrderedDict[str, None] = OrderedDict()
 
     def is_new(self, said: Mapping[str, Any]) -> bool:
@@ -117,7 +117,7 @@ class Sessions:
 
     def __init__(self, most: int = SESSIONS) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._costs: OrderedDict[str, int] = OrderedDict()
 
     def add(self, session: str, cost: int) -> None:

@@ -6,7 +6,6 @@ that `run_config` chose, where it did; the spans' own ids are the provider's.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import NonRecordingSpan, TracerProvider
 
+from langgraph_guard.forks import Lock
 from langgraph_guard.observability.otel.exporter import attributes, is_ours, is_root
 
 MOST: Final = 100_000
@@ -33,7 +33,7 @@ class Mirror(SpanProcessor):
         self._ids = _Ids()
         self._tracer = self._ids.tracer(provider)
         self._flush = getattr(provider, "force_flush", None)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._open: dict[int, trace.Span] = {}
         self._closed = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 import weakref
 from collections import Counter
@@ -18,6 +17,7 @@ from langchain_core.outputs import LLMResult
 from langgraph.errors import GraphBubbleUp
 from opentelemetry.metrics import Meter, Observation
 
+from langgraph_guard.forks import Lock
 from langgraph_guard.observability.otel import names
 from langgraph_guard.observability.otel.metrics import Calls, Sessions, gauge, histogram
 from langgraph_guard.observability.relay import PREFIX
@@ -53,7 +53,7 @@ class RunWatch(BaseCallbackHandler):
     def __init__(self, meter: Meter, shown: Callable[[str], str] = str, *, most: int = MOST) -> None:
         self._shown = shown
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._runs: dict[UUID, _Began] = {}
         self._calls: dict[UUID, _Began] = {}
         self._roots: dict[UUID, UUID] = {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from langgraph_guard.forks import Lock
 from langgraph_guard.observability.steps.records import Records
 from langgraph_guard.observability.steps.step import Status
 from langgraph_guard.observability.steps.text import Shown
@@ -19,7 +19,7 @@ class ToolCalls:
     def __init__(self, records: Records, shown: Shown) -> None:
         self._records = records
         self._shown = shown
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def began(
         self,

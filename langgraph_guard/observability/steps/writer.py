@@ -49,6 +49,7 @@ class Writer(Generic[Record]):
         self._sink = sink
         self._most = most
         self._make = make
+        self._closed = False
         self.renew()
         renew_in_children(self)
 
@@ -60,7 +61,6 @@ class Writer(Generic[Record]):
         self._chars = 0
         self._busy = 0
         self._flushing = 0
-        self._closed = False
         self._told = False
         self._thread: threading.Thread | None = None
 
@@ -79,6 +79,8 @@ class Writer(Generic[Record]):
 
     def flush(self, timeout: float) -> bool:
         """Whether all that was put before is written, or lost, within `timeout` seconds."""
+        if threading.current_thread() is self._thread:
+            return False  # the last who held a recorder may be what it writes to
         until = time.monotonic() + seconds(timeout)
         with self._lock:
             self._flushing += 1
