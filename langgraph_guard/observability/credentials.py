@@ -40,9 +40,9 @@ class _Shape:
 # Repeats are bounded or take what they read for good (`++`), and none stands beside another that takes the same
 # characters: linear time, whatever the text.
 # Where letters of either case are meant, they are ASCII letters: what has others in their place is another word.
-_KEY_BLOCK = re.compile(
+_KEY_BLOCK = re.compile(  # what it repeats it never gives back, since all behind that is optional
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[^-]|-(?!----)){0,20000}+(?:-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
+    r"(?:[^-]|-(?!----)){0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 _KEYS: Final = (
     # OpenAI, Anthropic, Langfuse, Stripe; AWS
