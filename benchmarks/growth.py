@@ -132,7 +132,8 @@ def config(thread: str) -> Any:
 
 def exponent(turns: tuple[int, ...], sizes: list[int]) -> float:
     """1 is linear, 2 quadratic."""
-    return math.log(sizes[-1] / sizes[0]) / math.log(turns[-1] / turns[0])
+    grown = math.log(sizes[-1] / sizes[0]) / math.log(turns[-1] / turns[0])
+    return max(1e-9, grown)  # over few turns, a server may give back more than they take
 
 
 def mb(size: float) -> str:
