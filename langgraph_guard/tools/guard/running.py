@@ -12,8 +12,8 @@ from langchain_core.tools import BaseTool, StructuredTool, Tool
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from langgraph_guard.backends.protocols import Clock
+from langgraph_guard.tools.guard import threads
 from langgraph_guard.tools.guard.answer import Answer
-from langgraph_guard.tools.guard.threads import Threads
 
 ToolFlow: TypeAlias = Generator[Sequence[Any], list[Any], Answer]
 
@@ -101,7 +101,6 @@ class Runner:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._threads = Threads()
 
     def sync(self, execute: Execute) -> Callable[[Sequence[Any]], list[Any]]:
         def carry_out(batch: Sequence[Any]) -> list[Any]:
@@ -118,13 +117,13 @@ class Runner:
     def _do(self, command: Any, execute: Execute) -> Any:
         match command:
             case Use(request, timeout) if timeout is not None:
-                return self._threads.run(lambda: execute(request), timeout)
+                return threads.shared.run(lambda: execute(request), timeout)
             case Use(request):
                 return execute(request)
             case Pause(seconds):
                 return self._clock.sleep(seconds)
             case Consult(function, key, timeout):
-                return self._threads.run(lambda: consulted(function, key), timeout)
+                return threads.shared.run(lambda: consulted(function, key), timeout)
             case Ask(whom, commands):
                 return whom.execute(commands)
             case _:
@@ -133,7 +132,7 @@ class Runner:
     async def _ado(self, command: Any, execute: AExecute) -> Any:
         match command:
             case Use(request, timeout) if timeout is not None:
-                return await in_time(timeout, execute(self._off_the_loop(request)))
+                return await in_time(timeout, execute(off_the_loop(request)))
             case Use(request):
                 return await execute(request)
             case Pause(seconds):
@@ -141,29 +140,29 @@ class Runner:
             case Consult(function, key, timeout) if asyncio.iscoroutinefunction(function):
                 return await in_time(timeout, function(key))
             case Consult(function, key, timeout):
-                return await in_time(timeout, self._threads.arun(lambda: consulted(function, key)))
+                return await in_time(timeout, threads.shared.arun(lambda: consulted(function, key)))
             case Ask():
                 return await _atell(command)
             case _:
                 raise TypeError(type(command).__name__)
 
-    def _off_the_loop(self, request: ToolCallRequest) -> ToolCallRequest:
-        """A tool that can only block is given a thread of ours, which nobody waits for when the program ends."""
-        tool = request.tool
-        if tool is None or is_async(tool):
-            return request
-        return request.override(tool=cast(BaseTool, Blocking(tool, self._threads)))
+
+def off_the_loop(request: ToolCallRequest) -> ToolCallRequest:
+    """A tool that can only block is given a thread of ours, which nobody waits for when the program ends."""
+    tool = request.tool
+    if tool is None or is_async(tool):
+        return request
+    return request.override(tool=cast(BaseTool, Blocking(tool)))
 
 
 class Blocking:
     """What `ToolNode` needs of a tool on an event loop, for a tool that has no coroutine."""
 
-    def __init__(self, tool: BaseTool, threads: Threads) -> None:
+    def __init__(self, tool: BaseTool) -> None:
         self._tool = tool
-        self._threads = threads
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return await self._threads.arun(lambda: self._tool.invoke(input, config, **kwargs))
+        return await threads.shared.arun(lambda: self._tool.invoke(input, config, **kwargs))
 
 
 def consulted(function: Callable[..., Any], key: str) -> Any:

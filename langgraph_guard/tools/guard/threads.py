@@ -15,6 +15,8 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Final
 
+from langgraph_guard import forks
+
 IDLE: Final = 32
 """Threads that are kept for the next call."""
 
@@ -47,6 +49,11 @@ class Threads:
     """Daemon threads, as many as are needed at once."""
 
     def __init__(self) -> None:
+        self.renew()
+        forks.renew_in_children(self)
+
+    def renew(self) -> None:
+        """A child of a fork has none of its parent's threads: what was handed to one of them would never run."""
         self._idle: deque[SimpleQueue[Callable[[], None]]] = deque()
 
     def run(self, call: Callable[[], Any], timeout: float) -> Any:
@@ -96,3 +103,7 @@ class Threads:
                 return
             self._idle.append(mine)
             work = mine.get()
+
+
+shared: Final = Threads()
+"""For the guards of a process together, so that a guard for each request leaves no threads behind."""
