@@ -11,13 +11,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Final
 
 import httpx
 import pytest
 
+from tests.servers.http import Server
 from tests.servers.redis import RedisServer, redis_server, until
 
 __all__ = ["redis_server"]
@@ -32,7 +33,7 @@ class Orders:
 
     def __init__(self) -> None:
         self.asked, self.answer = threading.Event(), threading.Event()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = Server(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from langfuse._client.resource_manager import LangfuseResourceManager
+from opentelemetry.trace import get_tracer_provider
 
 from langgraph_guard.events import listening
 from langgraph_guard.observability.handle import Observability
@@ -33,18 +36,18 @@ def no_langfuse(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     yield
     _end()
+    _stop_clients()
 
 
 @pytest.fixture
 def langfuse(no_langfuse: None, monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> Iterator[Receiver]:
     """A machine whose keys lead to the receiver."""
-    key = point_at(receiver.url, monkeypatch)
+    point_at(receiver.url, monkeypatch)
     yield receiver
     receiver.fault = "up"
     receiver.released.set()
     # What a test left unsent would come to whoever gets the port next.
     _end(60.0 if os.environ["LANGFUSE_BASE_URL"] == receiver.url else 0.0)
-    private.forget(key)
 
 
 def point_at(url: str, monkeypatch: pytest.MonkeyPatch, *, timeout: int = 60) -> str:
@@ -75,6 +78,15 @@ def somebody_listens() -> bool:
     """Apart from recorders that other tests dropped: those listen until they are collected, which may be any moment."""
     gc.collect()
     return listening()
+
+
+def _stop_clients() -> None:
+    """Each has four threads that wake every second, until the end of the process: a thousand by the last test."""
+    clients = LangfuseResourceManager._instances
+    while clients:
+        _, client = clients.popitem()
+        if client.tracer_provider is not get_tracer_provider():  # nobody can have another one of those
+            threading.Thread(target=private.end, args=(client,), daemon=True).start()
 
 
 def _end(timeout: float = 0.0) -> None:

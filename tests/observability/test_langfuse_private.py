@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 from importlib.metadata import version
 from typing import Any
@@ -48,6 +49,23 @@ def test_a_client_sends_scores_and_media_where_it_is_watched(client: Langfuse) -
         ["batch"]
     ]
     assert callable(private.media_manager(client).process_next_media_upload)
+
+
+def test_a_client_that_nobody_has_any_more_has_no_threads() -> None:
+    """They wake every second, and a program that sets up anew for each job would have a thousand of them one day."""
+    client = local(InMemorySpanExporter(), full=False)
+    resources: Any = client._resources
+    threads = [
+        *resources._score_consumers,
+        *resources._media_upload_consumers,
+        *resources.prompt_cache._task_manager._consumers,
+    ]
+    assert [thread.is_alive() for thread in threads] == [True] * 3
+    del client
+    gc.collect()
+    for thread in threads:
+        thread.join(60)
+    assert [thread.is_alive() for thread in threads] == [False] * 3
 
 
 def test_a_batch_processor_keeps_what_is_watched() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,7 +25,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from langgraph_guard import Budget, BudgetCheckNode, Limit, MemoryBackend, Price
 from langgraph_guard.observability import run_config, setup
-from langgraph_guard.observability.langfuse import private
 from langgraph_guard.observability.langfuse.client import local
 from langgraph_guard.observability.steps import Step
 from langgraph_guard.policies.ledger import Account, Read
@@ -141,11 +140,9 @@ class Listeners:
 
 
 @pytest.fixture
-def listeners(no_langfuse: None) -> Iterator[Listeners]:
+def listeners(no_langfuse: None) -> Listeners:
     """Langfuse without a server, a list of steps, a meter."""
-    found = Listeners()
-    yield found
-    private.forget(str(private.public_key(found.client)))
+    return Listeners()
 
 
 def spent(ours: BudgetCheckNode, thread: str = "t") -> int:

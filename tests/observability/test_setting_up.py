@@ -157,8 +157,6 @@ def test_other_keys_take_the_place_of_the_first(
     off, first, first_again, second, second_again = found
     assert (off.client, first is first_again, second is second_again) == (None, True, True)
     assert [private.public_key(seen.client) for seen in (first, second) if seen.client] == keys
-    for key in keys:
-        private.forget(key)
 
 
 def test_a_file_in_another_folder_is_another_file(

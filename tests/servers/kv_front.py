@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 
 import httpx
 
+from tests.servers.http import Server
 from tests.servers.kv import ACCOUNT, KVPlace
 from tests.servers.kv_store import Clock, KVStore, Weather
 from tests.servers.kv_wire import NO_NAMESPACE, TOO_FAST, UNAUTHENTICATED, Answer, Asked, Refusal
@@ -191,14 +192,8 @@ class KVFront:
             http.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class _Server(Server):
     front: KVFront
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is part of the test."""
 
 
 class _Handler(BaseHTTPRequestHandler):

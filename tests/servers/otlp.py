@@ -17,10 +17,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.servers.http import Server
 
 Fault = Literal["up", "refused", "reset", "hang", "500", "slow", "400", "401", "403", "207"]
 SLOW = 0.3
@@ -122,17 +124,10 @@ class Receiver:
                 yield from self._lines(span, depth + 1)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
+class _Server(Server):
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
         super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients of a server that is down hang up as they like."""
 
 
 class _Handler(BaseHTTPRequestHandler):

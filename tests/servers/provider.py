@@ -9,9 +9,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar, Self
 
+from tests.servers.http import Server
 from tests.servers.script import Reply, Tokens
 
 PATIENCE = 30.0
@@ -112,14 +113,8 @@ class Provider:
             return reply
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class _Server(Server):
     provider: Provider
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is part of the test."""
 
 
 class _Handler(BaseHTTPRequestHandler):

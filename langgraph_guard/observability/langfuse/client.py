@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import uuid
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph_guard.observability.delivery import Delivery
@@ -59,7 +62,8 @@ def from_environment(*, full: bool) -> Langfuse | None:
 
 
 def local(exporter: SpanExporter, delivery: Delivery | None = None, *, full: bool) -> Langfuse:
-    """A client without a server: its observations go to `exporter`, and nothing of it anywhere else."""
+    """A client without a server: its observations go to `exporter`, and nothing of it anywhere else. Its threads end
+    when it is collected."""
     from langfuse import Langfuse
 
     client = Langfuse(
@@ -72,12 +76,19 @@ def local(exporter: SpanExporter, delivery: Delivery | None = None, *, full: boo
         tracing_enabled=True,
     )
     private.not_at_exit(client)
+    weakref.finalize(client, _end, private.resources(client)).atexit = False
     return client
 
 
 def watched(client: Langfuse) -> tuple[Watched, ...]:
     """The ways out of a client that was made here; a client of the user's own keeps its own books."""
     return getattr(private.provider(client), "watched", ())
+
+
+def _end(resources: Any) -> None:
+    """In a thread: the garbage collector may have come in the middle of anything, and must not wait."""
+    with suppress(RuntimeError):  # the program ends, and they with it
+        threading.Thread(target=private.end, args=(resources,), name="langgraph_guard end", daemon=True).start()
 
 
 def _timeout() -> int:

@@ -1,14 +1,14 @@
 """The members of Langfuse's that have no public name and that this package uses. Pinned to `langfuse>=5,<6`, and a
 test asks for each of them, so that a release without one fails there and not in a run.
 
-On a client: `_resources` (`public_key`, `tracer_provider`, `shutdown`, `_score_consumers`, `_media_manager`) and
-`_tracing_enabled`; on a score consumer `_upload_batch` is wrapped, on a media manager `process_next_media_upload`; on
-an observation: `_otel_span`; on `LangfuseResourceManager`: `_instances`. On the handler: `_langfuse_client` is set;
-`_runs`, `_run_states` (`parent_run_id`, `root_run_id`) and `_root_run_states` (`run_ids`) are read, and in `_runs` an
-observation may be exchanged; `_detach_observation`, `_deregister_langfuse_prompt` and `_reset` are called;
-`_get_parent_observation`, `_take_root_trace_context`, `_parse_langfuse_trace_attributes`,
-`_get_error_level_and_status_message` and `_attach_observation` are overridden. OpenTelemetry's own are in
-`otel/sending.py` and `otel/mirror.py`.
+On a client: `_resources` (`public_key`, `tracer_provider`, `shutdown`, `_score_consumers`, `_media_upload_consumers`,
+`_media_manager`, `prompt_cache._task_manager`) and `_tracing_enabled`; on a score consumer `_upload_batch` is wrapped,
+on a media manager `process_next_media_upload`; on an observation: `_otel_span`; on `LangfuseResourceManager`:
+`_instances`. On the handler: `_langfuse_client` is set; `_runs`, `_run_states` (`parent_run_id`, `root_run_id`) and
+`_root_run_states` (`run_ids`) are read, and in `_runs` an observation may be exchanged; `_detach_observation`,
+`_deregister_langfuse_prompt` and `_reset` are called; `_get_parent_observation`, `_take_root_trace_context`,
+`_parse_langfuse_trace_attributes`, `_get_error_level_and_status_message` and `_attach_observation` are overridden.
+OpenTelemetry's own are in `otel/sending.py` and `otel/mirror.py`.
 """
 
 from __future__ import annotations
@@ -74,6 +74,16 @@ def not_at_exit(client: Langfuse) -> None:
     shutdown = getattr(getattr(client, "_resources", None), "shutdown", None)
     if shutdown is not None:
         atexit.unregister(shutdown)
+
+
+def end(resources: Any) -> None:
+    """Stop the threads of a client that nobody has any more: they wake every second. What is left is sent before."""
+    resources.tracer_provider.shutdown()
+    uploads, scores = resources._media_upload_consumers, resources._score_consumers
+    for thread in (*uploads, *scores):
+        thread.pause()
+    resources._media_manager.signal_shutdown(count=len(uploads))
+    resources.prompt_cache._task_manager.shutdown()
 
 
 def observation(handler: CallbackHandler, run_id: UUID) -> Any:
