@@ -74,15 +74,18 @@ def interleaved(
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Only when asked, and then only of what is new."""
+    """Only when asked, and then only of what is new. What the caller froze stays frozen."""
     gc.collect()
-    gc.freeze()
+    freezes = gc.get_freeze_count() == 0
+    if freezes:
+        gc.freeze()
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
+        if freezes:
+            gc.unfreeze()
 
 
 def times(call: Callable[[], object]) -> Batch:

@@ -212,10 +212,17 @@ def rows(rounds: int = 3) -> Iterator[Row]:
 
 def compared(store: str, ours: Found, name: str, peer: Found, waiters: int) -> Iterator[Row]:
     of = f"of {waiters} waiters, on {store}, against {name}"
-    yield Row(f"waiting: share of the rate {of}", f"{ours.share:.2f}", f"{peer.share:.2f}", ours.share / peer.share)
-    yield Row(f"waiting: asked per call {of}", f"{ours.asked:.1f}", f"{peer.asked:.1f}", ours.asked / peer.asked)
+    share = ratio(ours.share, peer.share)
+    asked = ratio(ours.asked, peer.asked)
+    yield Row(f"waiting: share of the rate {of}", f"{ours.share:.2f}", f"{peer.share:.2f}", share)
+    yield Row(f"waiting: asked per call {of}", f"{ours.asked:.1f}", f"{peer.asked:.1f}", asked)
     late = (f"{1_000 * each.late:.1f} ms" for each in (ours, peer))
-    yield Row(f"waiting: late {of}", *late, ours.late / max(peer.late, 1e-6))
+    yield Row(f"waiting: late {of}", *late, ratio(ours.late, peer.late))
+
+
+def ratio(ours: float, peer: float) -> float:
+    """A peer that got nothing, or was never late, is no zero to divide by."""
+    return ours / max(peer, 1e-6)
 
 
 def crowd(limiter: Any, waiters: int, periods: int) -> Found:
