@@ -170,6 +170,25 @@ def test_ids_that_are_too_long_are_cut_and_stay_apart(seen: Callable[..., Observ
     assert {id[:150] for id in users} == {"u" * 150}
 
 
+def test_a_long_tag_costs_no_trace_its_tags(
+    seen: Callable[..., Observability], langfuse: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor a long name its name; what the program says at length is at the root alone, and no run is warned of it."""
+    handle, app = seen(), said_of(lambda state: {})
+    config = run_config(thread_id="t", tags=["t" * 300, "short"])
+    config["metadata"] |= {"langfuse_trace_name": "n" * 300, "order": "o" * 300, "shop": "s" * 198}
+    app.invoke(ASKED, config)
+    assert handle.flush(ENOUGH)
+    root = next(span for span in langfuse.spans if not langfuse.parent(span))
+    below = [span for span in langfuse.spans if langfuse.parent(span)]
+    assert {len(span.attributes["langfuse.trace.name"]) for span in langfuse.spans} == {200}
+    assert {tuple(sorted(map(len, span.attributes["langfuse.trace.tags"]))) for span in langfuse.spans} == {(5, 200)}
+    assert "o" * 300 in str(root.attributes)
+    assert not [span for span in below if "ooo" in str(span.attributes)]
+    assert all("s" * 198 in str(span.attributes) for span in langfuse.spans)
+    assert not caplog.records
+
+
 def test_an_id_that_fits_is_left_alone() -> None:
     """People look for it by what they know it as."""
     shown = Payloads("slim", Redactor()).metadata({"langfuse_user_id": "u" * 200})

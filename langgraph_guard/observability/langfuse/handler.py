@@ -21,7 +21,7 @@ from langgraph_guard.observability.decisions import Decision, decided
 from langgraph_guard.observability.langfuse import private
 from langgraph_guard.observability.langfuse.alone import Alone
 from langgraph_guard.observability.langfuse.calls import Calls
-from langgraph_guard.observability.langfuse.payload import Payloads
+from langgraph_guard.observability.langfuse.payload import Payloads, fits, within
 from langgraph_guard.observability.langfuse.told import Told
 from langgraph_guard.observability.langfuse.wide import Wide
 from langgraph_guard.observability.relay import PREFIX, charged
@@ -175,9 +175,14 @@ class GuardLangfuseHandler(CallbackHandler):
     ) -> dict[str, Any]:
         """What every observation of a trace carries: of the metadata what the program gave, not the machinery's."""
         parsed = super()._parse_langfuse_trace_attributes(metadata=metadata, tags=tags)
-        if self._payloads.kind != "full":
-            given = parsed.get("metadata") or {}
-            parsed["metadata"] = {name: said for name, said in given.items() if not name.startswith(MACHINERY)}
+        if "trace_name" in parsed:
+            parsed["trace_name"] = within(parsed["trace_name"])
+        if "tags" in parsed:
+            parsed["tags"] = [within(tag) for tag in parsed["tags"]]
+        full, given = self._payloads.kind == "full", parsed.get("metadata") or {}
+        parsed["metadata"] = {
+            name: said for name, said in given.items() if (full or not name.startswith(MACHINERY)) and fits(said)
+        }
         return parsed
 
     def _get_error_level_and_status_message(self, error: BaseException) -> tuple[Literal["DEFAULT", "ERROR"], str]:

@@ -42,8 +42,8 @@ OWN: Final = (
     "langfuse_trace_name",
 )
 IDS: Final = ("langfuse_session_id", "langfuse_user_id")
-ID: Final = 200
-"""Characters of an id; Langfuse leaves a longer one out."""
+WIDE: Final = 200
+"""Characters of what a whole trace is found by; Langfuse leaves out what is longer."""
 MODEL: Final = "model_name"
 FIGURES: Final = ("type", "status", "usage_metadata")
 """Fields of a message that are nobody's words."""
@@ -53,6 +53,22 @@ BITS: Final = 512
 FULL_TEXT: Final = 32_768
 """Characters of one text in a full payload, and below how many values: a run waits while it is read."""
 FULL_ITEMS: Final = 5_000
+
+
+def within(text: str) -> str:
+    """What fits `WIDE`: of a longer text the beginning, and a digest of the whole."""
+    if len(text) <= WIDE:
+        return text
+    end = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return f"{text[: WIDE - len(end) - 1]}…{end}"
+
+
+def fits(value: Any) -> bool:
+    """Whether a value of metadata goes with each observation of a trace; the root has it all the same."""
+    try:
+        return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)) <= WIDE
+    except Exception:
+        return False
 
 
 class Payloads:
@@ -100,11 +116,7 @@ class Payloads:
 
     def _id(self, id: str) -> str:
         """Two that are long and begin alike stay two."""
-        shown = self._redactor.clip(id, FULL_TEXT)
-        if len(shown) <= ID:
-            return shown
-        end = hashlib.blake2b(shown.encode(), digest_size=8).hexdigest()
-        return f"{shown[: ID - len(end) - 1]}…{end}"
+        return within(self._redactor.clip(id, FULL_TEXT))
 
     def _plain(self, value: Any) -> Any:
         """Guarded each: the session and the trace are in the same metadata."""
