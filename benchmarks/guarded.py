@@ -74,9 +74,8 @@ def contract(**fields: Any) -> dict[str, Any]:
 
 def added(claim: str, guard: ToolGuard, mode: str, calls: int, rounds: int, goal: float | None = None) -> Row:
     used = look if mode == "sync" else alook.model_copy(update={"name": "look"})
-    timing = interleaved(
-        runs(guard.node([used]), mode, calls), runs(ToolNode([used]), mode, calls), rounds=rounds, calls=RUNS * calls
-    )
+    batches = runs(guard.node([used]), mode, calls), runs(ToolNode([used]), mode, calls)
+    timing = interleaved(*batches, rounds=rounds, calls=(RUNS if rounds > 1 else 1) * calls)
     if goal is not None:
         return timing.adds_less_than(goal, claim)
     ours = f"{show(timing.ours)} ({'+' if timing.added > 0 else '-'}{show(abs(timing.added))})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,13 @@ ROOT = Path(__file__).parents[1]
 
 SLOW = {"imports": pytest.mark.slow, "distant": pytest.mark.slow, "outage": pytest.mark.slow}
 """Start a Python for each measurement."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_what_is_new_is_garbage() -> None:
+    """Benchmarks collect before each turn, and a process that ran twenty thousand tests has much to look at."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in bench.CLAIMS])

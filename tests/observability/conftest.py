@@ -86,7 +86,14 @@ def _stop_clients() -> None:
     while clients:
         _, client = clients.popitem()
         if client.tracer_provider is not get_tracer_provider():  # nobody can have another one of those
-            threading.Thread(target=private.end, args=(client,), daemon=True).start()
+            threading.Thread(target=_stop, args=(client,), daemon=True).start()
+
+
+def _stop(client: LangfuseResourceManager) -> None:
+    private.end(client)
+    for thread in (*client._media_upload_consumers, *client._score_consumers):
+        thread.join()
+    client.httpx_client.close()
 
 
 def _end(timeout: float = 0.0) -> None:
