@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import redis
@@ -58,6 +59,9 @@ _DROPPED = frozenset(
 
 _KINDS = ("Connection", "SSLConnection", "UnixDomainSocketConnection")
 
+_NAMES = {"driver_info", "lib_name", "lib_version"}
+"""What a connection tells the server about its library."""
+
 
 class Place(NamedTuple):
     """A server's address. An empty host is the one that the settings name."""
@@ -86,7 +90,8 @@ class Terms:
         # A Sentinel's connections look for the master by themselves; ours are told where it is.
         if kind.__name__.startswith("SentinelManaged"):
             kind = next(base for base in kind.__mro__ if base.__name__ in _KINDS)
-        return cls(kind, {name: value for name, value in arguments.items() if name not in _DROPPED})
+        kept = {name: value for name, value in arguments.items() if name not in _DROPPED}
+        return cls(kind, kept if _NAMES & kept.keys() else {**_driver(), **kept})
 
     def connection(self, place: Place) -> Any:
         """A connection that is not connected yet. RESP2, so that every server and client answers in the same shapes."""
@@ -207,6 +212,12 @@ class Settings:
         if isinstance(topology, Watched):
             topology = Watched(topology.service, topology.sentinels, topology.terms.in_other_world(), topology.force_ip)
         return Settings(topology, self.terms.in_other_world(), self.connections)
+
+
+@cache
+def _driver() -> Mapping[str, Any]:
+    """Read once: redis-py looks into its package's files for each connection, and keeps an event loop waiting."""
+    return {"driver_info": redis.DriverInfo()} if hasattr(redis, "DriverInfo") else {}
 
 
 def is_async(client: Any) -> bool:
