@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Literal, TypeAlias
@@ -30,6 +29,7 @@ from langgraph_guard.policies.outbox import (
     Unapproved,
 )
 from langgraph_guard.testing.clock import FakeClock
+from langgraph_guard.testing.contracts.loop import one_loop
 
 TENANT: Final = "acme"
 PAY: Final = Action("pay", {"amount": 5, "to": "zoë"})
@@ -164,8 +164,8 @@ def driven(backend: ApprovalBackend, way: Way) -> Iterator[Office]:
     if way == "execute":
         yield Office(lambda place, commands: list(place.execute(commands)), backend)
         return
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        yield Office(lambda place, commands: runner.run(_awaited(place.aexecute(commands))), backend)
+    with one_loop() as run:
+        yield Office(lambda place, commands: run(_awaited(place.aexecute(commands))), backend)
 
 
 async def _awaited(reply: Awaitable[list[Any]]) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -33,6 +32,7 @@ from langgraph_guard.policies.breaker import (
     Status,
 )
 from langgraph_guard.testing.clock import FakeClock
+from langgraph_guard.testing.contracts.loop import one_loop
 
 KEY: Final = CircuitKey("acme", "breaker", "search")
 SETTINGS: Final = BreakerSettings(jitter=0)
@@ -123,8 +123,8 @@ def driven(registry: BreakerRegistry, way: Way) -> Iterator[Circuits]:
     if way == "execute":
         yield Circuits(registry.execute)
         return
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        yield Circuits(lambda commands: runner.run(_on_a_loop(registry, commands)))
+    with one_loop() as run:
+        yield Circuits(lambda commands: run(_on_a_loop(registry, commands)))
 
 
 async def _on_a_loop(registry: BreakerRegistry, commands: Sequence[Command]) -> list[Reply]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,6 +41,7 @@ from langgraph_guard.policies.ledger import (
     Thaw,
 )
 from langgraph_guard.testing.clock import FakeClock
+from langgraph_guard.testing.contracts.loop import one_loop
 
 TENANT = "acme"
 
@@ -138,8 +138,8 @@ def driven(ledger: BudgetLedger, way: Way) -> Iterator[Till]:
     if way == "execute":
         yield Till(ledger.execute)
         return
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        yield Till(lambda commands: runner.run(_on_a_loop(ledger, commands)))
+    with one_loop() as run:
+        yield Till(lambda commands: run(_on_a_loop(ledger, commands)))
 
 
 async def _on_a_loop(ledger: BudgetLedger, commands: Sequence[Command]) -> list[Reply]:

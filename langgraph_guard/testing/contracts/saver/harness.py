@@ -15,6 +15,7 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
 
+from langgraph_guard.testing.contracts.loop import Run, one_loop
 from langgraph_guard.testing.contracts.saver.model import ModelSaver
 from langgraph_guard.testing.contracts.saver.twins import Twins
 
@@ -69,13 +70,13 @@ def ids(found: Sequence[CheckpointTuple]) -> list[str]:
 class Both:
     """A saver, and graphs over it, driven in one of the two ways; a test is written once."""
 
-    def __init__(self, saver: Saver, runner: asyncio.Runner | None) -> None:
+    def __init__(self, saver: Saver, run: Run | None) -> None:
         self.saver = saver
-        self._runner = runner
+        self._run = run
 
     def over(self, saver: Saver) -> Both:
         """Another saver, driven in the same way."""
-        return Both(saver, self._runner)
+        return Both(saver, self._run)
 
     # The saver's methods
 
@@ -104,9 +105,10 @@ class Both:
         return self.get(config).checkpoint["channel_values"]
 
     def listing(self, config: RunnableConfig | None, **terms: Any) -> list[CheckpointTuple]:
-        if self._runner is None:
+        if self._run is None:
             return [*self.saver.list(config, **terms)]
-        return self._runner.run(_collect(self.saver.alist(config, **terms)))
+        found: list[CheckpointTuple] = self._run(_collect(self.saver.alist(config, **terms)))
+        return found
 
     def history(self, config: RunnableConfig, *channels: str) -> Any:
         return self.do(self.saver, "get_delta_channel_history", config=config, channels=channels)
@@ -125,9 +127,9 @@ class Both:
 
     def states(self, graph: Any, config: RunnableConfig) -> Any:
         """The history of a thread, newest first."""
-        if self._runner is None:
+        if self._run is None:
             return [*graph.get_state_history(config)]
-        return self._runner.run(_collect(graph.aget_state_history(config)))
+        return self._run(_collect(graph.aget_state_history(config)))
 
     # Either
 
@@ -137,16 +139,17 @@ class Both:
 
     def call(self, target: Any, name: str, *args: Any, **terms: Any) -> Call:
         """The same for later."""
-        return partial(getattr(target, name if self._runner is None else f"a{name}"), *args, **terms)
+        return partial(getattr(target, name if self._run is None else f"a{name}"), *args, **terms)
 
     def at_once(self, calls: Sequence[Call]) -> Sequence[Any]:
         """All of them at the same time, in as many threads or tasks; what each returned, or raised."""
-        if self._runner is None:
+        if self._run is None:
             return _in_threads(calls)
-        return self._runner.run(_in_tasks(calls))
+        ended: Sequence[Any] = self._run(_in_tasks(calls))
+        return ended
 
     def _wait(self, call: Call) -> Any:
-        return call() if self._runner is None else self._runner.run(_awaited(call))
+        return call() if self._run is None else self._run(_awaited(call))
 
 
 async def _awaited(call: Call) -> Any:
@@ -314,11 +317,11 @@ class Harness:
         return start
 
     def _driven(self, way: Way, opened: list[Saver]) -> Iterator[Both]:
-        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        with one_loop() as run:
             opened.append(self.make_saver())
             try:
-                yield Both(opened[0], runner if way == "async" else None)
+                yield Both(opened[0], run if way == "async" else None)
             finally:
                 for saver in opened:
-                    runner.run(self.aclose(saver))
+                    run(self.aclose(saver))
                     self.close(saver)
