@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,18 @@ def pytest_collection_finish() -> None:
     """The tests are hundreds of thousands of objects, which stay to the end: who looks for garbage looks elsewhere."""
     gc.collect()
     gc.freeze()
+
+
+MOST_THREADS = 200
+"""That tests may leave behind, all of them together. More, each awake for a moment every second, can stop a machine."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Whatever a test starts ends with it, or soon."""
+    if threading.active_count() > MOST_THREADS:
+        names = Counter(thread.name.rstrip("0123456789") for thread in threading.enumerate())
+        pytest.fail(f"threads are left behind: {names.most_common(5)}")
 
 
 # A busy machine is not a broken law, and a run says the same of the same code each time. Who wants to meet new
