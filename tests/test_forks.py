@@ -39,7 +39,7 @@ sys.exit(os.waitpid(child, 0)[1])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_lock_is_free_in_a_child() -> None:
     """The thread that held it is not there to let go: a server that forks while it works would hang in its workers."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", PARENT], check=False, timeout=300)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", PARENT], check=False, timeout=120)
     assert done.returncode == 0
 
 

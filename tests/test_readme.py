@@ -91,7 +91,7 @@ def printed_by(*arguments: str, machine: Machine, folder: Path) -> str:
         text=True,
         encoding="utf-8",
         check=False,
-        timeout=300,
+        timeout=110,
         cwd=folder,
         env={**keys, **machine.environment},
     )

@@ -250,7 +250,7 @@ with SqliteSaver.from_conn_string(database) as saver:
 def in_a_process(database: Path, what: str) -> dict[str, Any]:
     """What a process of its own tells after one run on `database`."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(database), what], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", SCRIPT, str(database), what], capture_output=True, text=True, check=False, timeout=110
     )
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)

@@ -81,7 +81,7 @@ def somebody_listens() -> bool:
 
 
 def _stop_clients() -> None:
-    """Each has four threads that wake every second, until the end of the process: a thousand by the last test."""
+    """Each has four threads until the end of the process, two of which wake every second: hundreds by the last test."""
     clients = LangfuseResourceManager._instances
     while clients:
         _, client = clients.popitem()

@@ -477,7 +477,7 @@ def test_the_end_of_a_process_writes_what_waits(tmp_path: Path) -> None:
         "for n in range(1000):\n"
         "    recorder.add(Step(ts=n, trace_id='t', id=str(n), kind='tool', name='x'))\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=120)
     assert len(read(file)) == 1_000
 
 
@@ -497,7 +497,7 @@ def test_a_child_of_a_fork_writes_its_own(tmp_path: Path) -> None:
         "if child == 0: os._exit(0)\n"
         "assert os.waitpid(child, 0)[1] == 0\n"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(file)], check=True, timeout=300)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(file)], check=True, timeout=120)
     assert sorted(each.name for each in read(file)) == ["before", "child", "parent"]
 
 
@@ -527,7 +527,7 @@ def test_a_child_loses_nothing_when_its_parent_ends_first(tmp_path: Path) -> Non
         "os.write(over[1], b'x')\n"
         "assert os.waitpid(child, 0)[1] == 0\n"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(file)], check=True, timeout=300)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(file)], check=True, timeout=120)
     assert sorted(each.name for each in read(file)) == ["first", "parent", "second"]
 
 
@@ -550,7 +550,7 @@ def test_a_child_ends_although_its_parent_was_writing(tmp_path: Path) -> None:
         "over.set()\n"
         "assert os.waitpid(child, 0)[1] == 0\n"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "steps.db")], check=True, timeout=300)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "steps.db")], check=True, timeout=120)
 
 
 def test_a_recorder_that_nobody_holds_is_gone_at_once() -> None:

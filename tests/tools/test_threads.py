@@ -53,6 +53,6 @@ sys.exit(os.waitpid(child, 0)[1])
 def test_a_child_of_a_fork_has_threads_of_its_own() -> None:
     """A server that forks its workers after a call: theirs were handed to a thread that is not there, and timed out."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
